@@ -1,0 +1,67 @@
+"""What one layer of a transformer is: the orthogonal choices that every published system answers in its own way."""
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+
+from t2t.attention.mechanisms import AttentionConfig, Dense
+from t2t.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerConfig:
+    """The choices inside a layer. `models.ModelConfig` adds those around the layers; each field stands alone.
+
+    Widths are numbers of features, rates are probabilities. Impossible pairs are refused on construction.
+    """
+
+    width: int  # d: the model's width
+    heads: int  # h
+    head_width: int | None = None  # k; None means width / heads
+    mlp_width: int  # f
+
+    attention: AttentionConfig = Dense()
+    scale_attention: bool = True  # divide logits by sqrt(k); T5 folds it into the initialisation instead
+
+    norm: Literal["layer", "rms"] = "layer"
+    norm_place: Literal["pre", "post"] = "pre"
+    norm_epsilon: float = 1e-6
+    bias: bool = True  # in the projections of attention and feed-forward
+
+    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
+    gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
+
+    positions: Literal["relative_bias", "learned", "sinusoidal", "none"] = "sinusoidal"
+    relative_buckets: int = 32
+    relative_max_distance: int = 128
+
+    dropout: float = 0.0  # on embeddings, inside the feed-forward and on every residual branch
+    attention_dropout: float = 0.0  # on attention weights
+    dropout_over_length: bool = False  # one mask for all positions of a row, as T5 does: cheaper, same strength
+
+    init: Literal["t5", "xavier", "normal"] = "xavier"
+    init_std: float = 0.02  # of "normal" (GPT-2, BERT)
+
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters are float32 always
+
+    def __post_init__(self):
+        for name in ("width", "heads", "mlp_width"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
+        if self.head_width is None:
+            if self.width % self.heads:
+                raise ConfigError(f"width {self.width} is not divisible by heads {self.heads}: "
+                                  "set head_width, or make width a multiple of heads.")
+            object.__setattr__(self, "head_width", self.width // self.heads)
+        for name in ("dropout", "attention_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ConfigError(f"{name}: expected a rate in [0, 1), found {getattr(self, name)}.")
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise ConfigError(f"positions 'sinusoidal' need an even width, found width {self.width}.")
+        if self.positions == "relative_bias" and (self.relative_buckets < 4 or self.relative_buckets % 2):
+            raise ConfigError(f"relative_buckets: expected an even number of at least 4, found {self.relative_buckets}.")
+
+    @property
+    def compute_dtype(self) -> jnp.dtype:
+        return jnp.dtype(self.dtype)

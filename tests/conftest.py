@@ -1,0 +1,26 @@
+"""What every test shares: eight virtual CPU devices, and the real data where it is present."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+
+import pytest  # noqa: E402
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> pathlib.Path:
+    """The root of the checkout, where `launch/` and `configs/` are."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of real data: $T2T_DATA, or `../shared/data` beside the checkout. Tests that need it skip without."""
+    folder = pathlib.Path(os.environ.get("T2T_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data is not here: no folder {folder} (set T2T_DATA to where it is)")
+    return folder
