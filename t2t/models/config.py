@@ -12,7 +12,7 @@ class ModelConfig(LayerConfig):
     """Any system of the literature that t2t covers is a value of this class."""
 
     architecture: Literal["encoder", "decoder", "encoder-decoder"] = "encoder-decoder"
-    vocab_size: int  # v: rows of the embedding table, ids 0 … v-1
+    vocab_size: int = 0  # v: rows of the embedding table, ids 0 … v-1; 0: the vocabulary's own, filled in by a run
     encoder_layers: int = 0
     decoder_layers: int = 0
     max_length: int = 512  # longest sequence that learned and sinusoidal positions cover; relative ones have no limit
@@ -37,7 +37,7 @@ class ModelConfig(LayerConfig):
                 raise ConfigError(f"architecture '{self.architecture}' needs {name} of at least 1, found {layers}.")
             if name not in need and layers:
                 raise ConfigError(f"architecture '{self.architecture}' has no {name}, found {layers}: set it to 0.")
-        if self.vocab_size < 1:
-            raise ConfigError(f"vocab_size: expected at least 1, found {self.vocab_size}.")
+        if self.vocab_size < 0:
+            raise ConfigError(f"vocab_size: expected at least 1, or 0 for the vocabulary's own, found {self.vocab_size}.")
         if self.scale_logits and not self.tie_logits:
             raise ConfigError("scale_logits scales tied logits, found tie_logits False: set one or the other.")
