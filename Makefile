@@ -1,0 +1,44 @@
+# t2t: `make demo` and `make test` set everything up by themselves. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint parity clean
+SHELL := /bin/sh
+
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+export T2T_PYTHON
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+setup: $(VENV)/.installed ## make the virtual environment (.venv) and install t2t into it
+
+$(VENV)/.installed: setup.py
+	@python="$$(launch/find_python.sh)" || exit 1; \
+	echo "== Setting up $(VENV) with $$($$python --version) ($$python)"; \
+	"$$python" -m venv --clear $(VENV)
+	@echo "== Installing t2t and what it needs (once; a minute or two)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+	@echo "== Ready. From here on nothing needs the network."
+
+demo: setup ## train, evaluate and show the embedded default: four small inverse problems (about five minutes)
+	@echo "== Training configs/demo.py into runs/demo; stop it at any time, the same command goes on from there"
+	@$(PYTHON) launch/train.py --config=configs/demo.py --workdir=runs/demo
+
+test: setup ## lint, and run all the tests
+	@echo "== Linting"
+	@$(PYTHON) -m ruff check .
+	@echo "== Testing (on the CPU; tests of real data and of PyTorch parity skip, saying so, where those are absent)"
+	@$(PYTHON) -m pytest
+
+lint: setup ## only the linter
+	@$(PYTHON) -m ruff check .
+
+parity: setup ## the live comparisons with PyTorch; installs it (CPU) beside t2t first
+	@echo "== Installing PyTorch and transformers, for comparison only"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check '.[parity]'
+	@$(PYTHON) -m pytest tests/parity
+
+clean: ## remove the virtual environment and caches; runs/ is kept
+	rm -rf $(VENV) *.egg-info build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

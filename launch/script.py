@@ -1,0 +1,65 @@
+"""What every launch script shares: the --config flag, and mistakes told without a traceback."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from t2t.errors import UserError
+
+
+def define_config(default: str | None = None) -> flags.FlagHolder:
+    """Defines --config=FILE, whose `get_config()` makes the config, and --config.FIELD=VALUE over it."""
+    return config_flags.DEFINE_config_file("config", default, "A config file, e.g. configs/demo.py; change a field of it "
+                                           "with --config.train.steps=100.", lock_config=True)
+
+
+def config_dict(holder: flags.FlagHolder) -> Mapping[str, Any]:
+    """The value of the --config flag as plain dicts, fields that were left unset not among them."""
+    value = holder.value
+    if value is None:
+        raise UserError("No --config. Expected a config file, for example --config=configs/demo.py.")
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A ConfigDict as dicts; placeholders without a value become None."""
+    if hasattr(value, "items"):
+        return {key: _plain(value.get_ref(key).get() if hasattr(value, "get_ref") else item)
+                for key, item in value.items()}
+    return value
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Runs `main(argv)` after parsing flags. A UserError ends the script with its message and exit status 2."""
+    def quiet(argv):
+        try:
+            return main(argv)
+        except UserError as error:
+            _fail(error)
+
+    app.run(quiet, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """absl's own parser, with ml_collections' tracebacks for a wrong --config turned into one line."""
+    for argument in argv[1:]:
+        if argument.startswith(("--config=", "-config=")):
+            path = argument.split("=", 1)[1].split(":")[0]
+            if not pathlib.Path(path).is_file():
+                near = sorted(str(p) for p in pathlib.Path("configs").glob("*.py") if p.name not in ("__init__.py",))
+                _fail(f"--config: there is no file {path}. There are: {', '.join(near) or 'none in configs/'}.")
+    try:
+        return flags.FLAGS(argv)
+    except AttributeError as error:
+        _fail("--config: unknown field " + str(error).strip("\"'").replace("\\'", "'").replace("\\n", ". "))
+    except flags.Error as error:
+        _fail(f"{error}\nRun it with --help to see its flags.")
+
+
+def _fail(message: object) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
