@@ -36,12 +36,14 @@ class LayerConfig:
     relative_buckets: int = 32
     relative_max_distance: int = 128
 
-    dropout: float = 0.0  # on embeddings, inside the feed-forward and on every residual branch
+    dropout: float = 0.0  # on the embeddings and on every residual branch
     attention_dropout: float = 0.0  # on attention weights
+    mlp_dropout: float = 0.0  # inside the feed-forward, after the activation
     dropout_over_length: bool = False  # one mask for all positions of a row, as T5 does: cheaper, same strength
 
     init: Literal["t5", "xavier", "normal"] = "xavier"
     init_std: float = 0.02  # of "normal" (GPT-2, BERT)
+    residual_init_scale: float = 1.0  # of "normal", on the projections back into the residual; GPT-2: 1 / sqrt(2 layers)
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters are float32 always
 
@@ -54,7 +56,7 @@ class LayerConfig:
                 raise ConfigError(f"width {self.width} is not divisible by heads {self.heads}: "
                                   "set head_width, or make width a multiple of heads.")
             object.__setattr__(self, "head_width", self.width // self.heads)
-        for name in ("dropout", "attention_dropout"):
+        for name in ("dropout", "attention_dropout", "mlp_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name}: expected a rate in [0, 1), found {getattr(self, name)}.")
         if self.positions == "sinusoidal" and self.width % 2:

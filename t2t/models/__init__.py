@@ -1,0 +1,44 @@
+"""Whole models from one set of layers: encoder, decoder and encoder-decoder."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2t.errors import ConfigError
+from t2t.models.cache import Cache, init_cache, reorder, repeat
+from t2t.models.config import ModelConfig
+from t2t.models.decoder import Decoder
+from t2t.models.encoder import Encoder
+from t2t.models.encoder_decoder import EncoderDecoder
+
+__all__ = ["Cache", "Decoder", "Encoder", "EncoderDecoder", "ModelConfig", "abstract_params", "build", "dummy_batch",
+           "init_cache", "param_count", "reorder", "repeat"]
+
+ARCHITECTURES = {"encoder": Encoder, "decoder": Decoder, "encoder-decoder": EncoderDecoder}
+
+
+def build(config: ModelConfig) -> nn.Module:
+    """The module of a config: `module.init(key, batch)`, `module.apply({"params": params}, batch)` → logits [b n v]."""
+    if config.vocab_size < 1:
+        raise ConfigError("vocab_size: expected at least 1 to build a model, found 0: give it, or let a run fill it in.")
+    return ARCHITECTURES[config.architecture](config)
+
+
+def dummy_batch(config: ModelConfig, batch: int = 1, length: int = 8) -> dict[str, jax.Array]:
+    """A batch of zeros with the features that the architecture reads, for `init` and for shapes."""
+    sides = {"encoder": ["encoder"], "decoder": ["decoder"], "encoder-decoder": ["encoder", "decoder"]}
+    return {f"{side}_{kind}": jnp.zeros((batch, length), jnp.int32)
+            for side in sides[config.architecture] for kind in ("inputs", "segments", "positions")}
+
+
+def abstract_params(config: ModelConfig) -> Any:
+    """The parameters' shapes and logical axis names (boxed), without allocating any."""
+    return jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
+
+
+def param_count(config: ModelConfig) -> int:
+    """How many parameters a config has, without allocating any."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nn.meta.unbox(abstract_params(config))))

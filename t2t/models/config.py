@@ -18,6 +18,7 @@ class ModelConfig(LayerConfig):
     max_length: int = 512  # longest sequence that learned and sinusoidal positions cover; relative ones have no limit
 
     final_norm: bool = True  # after the last layer of each stack; post-norm models have none
+    final_dropout: bool = False  # dropout after the final norm, as T5
     scale_embeddings: bool = False  # multiply token embeddings by sqrt(d), as the original Transformer
     share_embeddings: bool = True  # encoder and decoder use one token table
     tie_logits: bool = True  # logits = states · token table

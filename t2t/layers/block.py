@@ -1,0 +1,95 @@
+"""One layer: self-attention, in some decoders cross-attention, and feed-forward, each with its norm and residual."""
+
+import flax.struct
+import jax
+from flax import linen as nn
+
+from t2t.attention import KVCache, bidirectional, causal
+from t2t.layers.attention import Attention
+from t2t.layers.config import LayerConfig
+from t2t.layers.dropout import Dropout
+from t2t.layers.feed_forward import FeedForward
+from t2t.layers.norm import Norm
+from t2t.layers.positions import RelativeBias
+
+
+@flax.struct.dataclass
+class Surroundings:
+    """What all layers of a stack share about the batch; None where it does not apply.
+
+    Attributes:
+      segments, positions: int32 [b n] of the stack's own tokens; without positions they are 0, 1, … in the row.
+      prefix: int32 [b n], 1 where tokens see each other both ways (prefix LM).
+      bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
+      encoded: [b m d], what cross-attention looks at.
+      encoded_segments: int32 [b m].
+    """
+
+    segments: jax.Array | None = None
+    positions: jax.Array | None = None
+    prefix: jax.Array | None = None
+    bias: jax.Array | RelativeBias | None = None
+    encoded: jax.Array | None = None
+    encoded_segments: jax.Array | None = None
+
+
+@flax.struct.dataclass
+class LayerCache:
+    """What one layer keeps between steps of incremental decoding.
+
+    Attributes:
+      attention: the state of the self-attention mechanism.
+      cross: the projected keys and values [b m h k] of the encoder's output; None before the first step.
+    """
+
+    attention: KVCache
+    cross: tuple[jax.Array, jax.Array] | None = None
+
+
+class Block(nn.Module):
+    """Pre-norm: x + f(norm(x)). Post-norm: norm(x + f(x)) (Vaswani et al. 2017).
+
+    Attributes:
+      causal: whether self-attention sees only what came before.
+      cross: whether there is cross-attention to `surroundings.encoded`.
+    """
+
+    config: LayerConfig
+    causal: bool
+    cross: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cache: LayerCache | None,
+                 surroundings: Surroundings) -> tuple[jax.Array, LayerCache | None]:
+        """x [b n d] and the layer's cache → both after the layer."""
+        config, states = self.config, {}
+
+        def self_attention(y):
+            attention, around = Attention(config, name="self_attention"), surroundings
+            # Positions of packed rows restart, but so do their segments: only a cache needs explicit positions.
+            positions = around.positions if cache is not None else None
+            out, states["attention"] = attention(
+                y, attention.project(y), pattern=causal() if self.causal else bidirectional(), bias=around.bias,
+                query_segments=around.segments, key_segments=around.segments, query_positions=positions,
+                key_positions=positions, prefix=around.prefix, state=cache.attention if cache is not None else None)
+            return out
+
+        def cross_attention(y):
+            attention = Attention(config, name="cross_attention")
+            states["cross"] = attention.project(surroundings.encoded) if cache is None or cache.cross is None else cache.cross
+            return attention(y, states["cross"], pattern=bidirectional(), query_segments=surroundings.segments,
+                             key_segments=surroundings.encoded_segments)[0]
+
+        x = self._residual(x, "self_attention", self_attention)
+        if self.cross:
+            x = self._residual(x, "cross_attention", cross_attention)
+        x = self._residual(x, "feed_forward", FeedForward(config, name="feed_forward"))
+        return x, LayerCache(**states) if cache is not None else None
+
+    def _residual(self, x, name, branch):
+        """One branch with its norm, dropout and residual."""
+        config = self.config
+        norm, dropout = Norm(config, name=f"{name}_norm"), Dropout(config.dropout, config.dropout_over_length)
+        if config.norm_place == "pre":
+            return x + dropout(branch(norm(x)))
+        return norm(x + dropout(branch(x)))

@@ -1,0 +1,103 @@
+"""How a layer knows where a token stands: T5's relative buckets, sinusoids, or a learned table."""
+
+import math
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from t2t.layers.config import LayerConfig
+from t2t.layers.init import initializer
+
+
+def relative_bucket(distance: jax.Array, *, bidirectional: bool, buckets: int = 32, max_distance: int = 128) -> jax.Array:
+    """T5's bucket of a distance n = query position − key position (Raffel et al. 2020, section 2.1).
+
+    Half of a side's buckets are one distance each; the rest grow logarithmically to `max_distance`, beyond which all
+    share the last. Bidirectional stacks give each side half of the buckets; others see only n ≥ 0.
+
+    Args:
+      distance: integers of any shape.
+
+    Returns:
+      int32 in [0, buckets), of the same shape.
+    """
+    distance = jnp.asarray(distance, jnp.int32)
+    offset = jnp.zeros_like(distance)
+    if bidirectional:
+        buckets //= 2
+        offset = jnp.where(distance < 0, buckets, 0)
+        distance = jnp.abs(distance)
+    else:
+        distance = jnp.maximum(distance, 0)
+    exact = buckets // 2
+    ratio = jnp.log(jnp.maximum(distance, 1).astype(jnp.float32) / exact) / math.log(max_distance / exact)
+    far = jnp.minimum(exact + (ratio * (buckets - exact)).astype(jnp.int32), buckets - 1)
+    return offset + jnp.where(distance < exact, distance, far)
+
+
+@flax.struct.dataclass
+class RelativeBias:
+    """A stack's relative bias as a value: called with positions, it makes the array that is added to logits.
+
+    Attributes:
+      table: float32 [h buckets].
+    """
+
+    table: jax.Array
+    bidirectional: bool = flax.struct.field(pytree_node=False)
+    max_distance: int = flax.struct.field(pytree_node=False)
+
+    def __call__(self, query_positions: jax.Array, key_positions: jax.Array) -> jax.Array:
+        """Positions [b n] and [b m] (or [n] and [m]) → [b h n m] (or [1 h n m])."""
+        distance = query_positions[..., :, None] - key_positions[..., None, :]
+        bucket = relative_bucket(distance, bidirectional=self.bidirectional, buckets=self.table.shape[1],
+                                 max_distance=self.max_distance)
+        bias = jnp.take(self.table, bucket, axis=1)  # [h (b) n m]
+        return bias[None] if bias.ndim == 3 else jnp.moveaxis(bias, 0, 1)
+
+
+class RelativeBiasTable(nn.Module):
+    """The table that all layers of a stack share."""
+
+    config: LayerConfig
+    bidirectional: bool
+
+    @nn.compact
+    def __call__(self) -> RelativeBias:
+        config = self.config
+        table = self.param("table", nn.with_logical_partitioning(initializer(config, "relative_bias"), ("heads", None)),
+                           (config.heads, config.relative_buckets), jnp.float32)
+        return RelativeBias(table, self.bidirectional, config.relative_max_distance)
+
+
+def sinusoids(length: int, width: int) -> np.ndarray:
+    """The table of Vaswani et al. 2017, section 3.5, float32 [length width]: sines in the first half, cosines in the second."""
+    rates = 10_000.0 ** (-np.arange(0, width, 2) / width)
+    angles = np.arange(length)[:, None] * rates
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
+
+
+class PositionEmbedding(nn.Module):
+    """Adds sinusoids or a learned row for each position.
+
+    Attributes:
+      max_length: rows of the table; positions beyond it are refused by the models before they get here.
+    """
+
+    config: LayerConfig
+    max_length: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, positions: jax.Array | None) -> jax.Array:
+        """x [b n d], positions int [b n] or None for 0 … n−1 → [b n d]."""
+        config = self.config
+        if config.positions == "learned":
+            table = self.param("table", nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed")),
+                               (self.max_length, config.width), jnp.float32)
+        else:
+            table = jnp.asarray(sinusoids(self.max_length, config.width))
+        rows = table[None, : x.shape[1]] if positions is None else jnp.take(table, positions, axis=0)
+        return x + rows.astype(x.dtype)

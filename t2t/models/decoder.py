@@ -1,0 +1,77 @@
+"""The decoder alone: every token sees what came before, and predicts the next (GPT and its kin)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2t.layers import Stack, Surroundings
+from t2t.layers.embedding import Embedding
+from t2t.models.cache import Cache
+from t2t.models.config import ModelConfig
+from t2t.models.embedder import Embedder, Logits, check_length
+
+
+def decoder_stack(config: ModelConfig, cross: bool, name: str | None = None) -> Stack:
+    """The decoder's layers of a config."""
+    return Stack(config, config.decoder_layers, causal=True, cross=cross, final_norm=config.final_norm,
+                 final_dropout=config.final_dropout, stacking=config.stacking, remat=config.remat, name=name)
+
+
+def cached_surroundings(config: ModelConfig, tokens: jax.Array, segments: jax.Array | None,
+                        positions: jax.Array | None, cache: Cache) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Segments, positions and new lengths of tokens that continue a cache: real tokens count on from its lengths."""
+    check_length(config, cache.room)
+    if tokens.shape[1] > cache.room:
+        raise ValueError(f"The cache has room for {cache.room} positions, found {tokens.shape[1]} tokens at once: "
+                         "make it with a greater length.")
+    segments = jnp.ones_like(tokens) if segments is None else segments
+    real = (segments > 0).astype(jnp.int32)
+    if positions is None:
+        positions = jnp.maximum(cache.lengths[:, None] + jnp.cumsum(real, axis=1) - 1, 0)
+    return segments, positions, cache.lengths + real.sum(axis=1)
+
+
+class Decoder(nn.Module):
+    """A causal language model."""
+
+    config: ModelConfig
+
+    def setup(self):
+        config = self.config
+        self.tokens = Embedding(config, config.vocab_size)
+        self.decoder_embedder = Embedder(config)
+        self.decoder = decoder_stack(config, cross=False)
+        self.logits = Logits(config)
+
+    def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """Reads decoder_inputs, decoder_segments, decoder_positions and decoder_prefix → logits float32 [b n v]."""
+        return self.decode(batch["decoder_inputs"], segments=batch.get("decoder_segments"),
+                           positions=batch.get("decoder_positions"), prefix=batch.get("decoder_prefix"))[0]
+
+    def decode(self, tokens: jax.Array, *, segments: jax.Array | None = None, positions: jax.Array | None = None,
+               prefix: jax.Array | None = None, cache: Cache | None = None) -> tuple[jax.Array, Any]:
+        """Logits of the next token at every position.
+
+        Args:
+          tokens: int [b n]; with a cache, those that follow what it holds: a whole prompt, padded on the left, or one.
+          segments: int [b n], 0 on padding.
+          positions: int [b n]; counted from the segments where not given.
+          prefix: int [b n], 1 where tokens see each other both ways; without a cache, or for the first tokens of one.
+          cache: from `init_cache`; the caller sees to it that there is room.
+
+        Returns:
+          Logits float32 [b n v] and the new cache (None where none was given).
+        """
+        lengths = None
+        if cache is not None:
+            segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, cache)
+            if prefix is not None:  # as wide as the cache's keys
+                prefix = jnp.pad(prefix, ((0, 0), (0, cache.room - prefix.shape[1])))
+        x = self.decoder_embedder(self.tokens, tokens, positions)
+        around = Surroundings(segments=segments, positions=positions, prefix=prefix)
+        x, layers = self.decoder(x, around, None if cache is None else cache.layers)
+        cache = None if cache is None else cache.replace(layers=layers, lengths=lengths)
+        return self.logits(self.tokens, x), cache

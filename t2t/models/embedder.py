@@ -1,0 +1,60 @@
+"""Tokens into the first states of a stack, and last states into logits."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2t.layers.embedding import Embedding
+from t2t.layers.init import initializer
+from t2t.layers.positions import PositionEmbedding
+from t2t.layers.projection import Projection
+from t2t.models.config import ModelConfig
+
+
+def check_length(config: ModelConfig, length: int) -> None:
+    """Refuses sequences that absolute positions do not cover, rather than reading beyond their table."""
+    if config.positions in ("learned", "sinusoidal") and length > config.max_length:
+        raise ValueError(f"{config.positions} positions cover max_length {config.max_length}, found a sequence of {length}: "
+                         "shorten it, or train with a greater model.max_length.")
+
+
+class Embedder(nn.Module):
+    """What goes into one stack: rows of a token table (perhaps shared with the other stack), scaled, with positions."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, table: Embedding, tokens: jax.Array, positions: jax.Array | None) -> jax.Array:
+        """tokens int [b n] → [b n d]."""
+        config = self.config
+        check_length(config, tokens.shape[1])
+        x = table(tokens)
+        if config.scale_embeddings:
+            x = x * jnp.asarray(math.sqrt(config.width), x.dtype)
+        if config.positions in ("learned", "sinusoidal"):
+            x = PositionEmbedding(config, config.max_length, name="positions")(x, positions)
+        return x
+
+
+class Logits(nn.Module):
+    """Last states into float32 logits: through the token table where tied, else through a matrix of their own."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, table: Embedding, x: jax.Array) -> jax.Array:
+        """x [b n d] → [b n v]."""
+        config = self.config
+        if config.tie_logits:
+            if config.scale_logits:
+                x = x * jnp.asarray(config.width**-0.5, x.dtype)
+            logits = table.logits(x)
+        else:
+            logits = Projection((config.width,), (config.vocab_size,), ("embed", "vocab"), initializer(config, "logits"),
+                                False, config.compute_dtype, name="projection")(x).astype(jnp.float32)
+        if config.logits_bias:
+            logits = logits + self.param("bias", nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",)),
+                                         (config.vocab_size,), jnp.float32)
+        return logits

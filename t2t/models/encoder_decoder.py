@@ -1,0 +1,76 @@
+"""The encoder-decoder: text in, text out (the original Transformer, T5, BART and their kin)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2t.layers import Surroundings
+from t2t.layers.embedding import Embedding
+from t2t.models.cache import Cache
+from t2t.models.config import ModelConfig
+from t2t.models.decoder import cached_surroundings, decoder_stack
+from t2t.models.embedder import Embedder, Logits
+from t2t.models.encoder import encoder_stack
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder, and a decoder whose layers also look at its output."""
+
+    config: ModelConfig
+
+    def setup(self):
+        config = self.config
+        self.tokens = Embedding(config, config.vocab_size)
+        if not config.share_embeddings:
+            self.decoder_tokens = Embedding(config, config.vocab_size)
+        self.encoder_embedder, self.decoder_embedder = Embedder(config), Embedder(config)
+        self.encoder, self.decoder = encoder_stack(config), decoder_stack(config, cross=True)
+        self.logits = Logits(config)
+
+    def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """Reads encoder_ and decoder_ inputs, segments and positions → logits float32 [b n v]."""
+        encoded = self.encode(batch["encoder_inputs"], batch.get("encoder_segments"), batch.get("encoder_positions"))
+        return self.decode(batch["decoder_inputs"], encoded, encoder_segments=batch.get("encoder_segments"),
+                           segments=batch.get("decoder_segments"), positions=batch.get("decoder_positions"))[0]
+
+    def encode(self, tokens: jax.Array, segments: jax.Array | None = None,
+               positions: jax.Array | None = None) -> jax.Array:
+        """tokens int [b m] → states [b m d]; segments 0 on padding, positions 0, 1, … where not given."""
+        x = self.encoder_embedder(self.tokens, tokens, positions)
+        return self.encoder(x, Surroundings(segments=segments, positions=positions))[0]
+
+    def decode(self, tokens: jax.Array, encoded: jax.Array | None = None, *, encoder_segments: jax.Array | None = None,
+               segments: jax.Array | None = None, positions: jax.Array | None = None,
+               cache: Cache | None = None) -> tuple[jax.Array, Any]:
+        """Logits of the next token at every position.
+
+        Args:
+          tokens: int [b n]; with a cache, those that follow what it holds.
+          encoded: [b m d] of `encode`. With a cache only the first call needs it: its keys and values are then kept.
+          encoder_segments: int [b m], 0 on padding; likewise.
+          segments, positions: int [b n] of the tokens; all one segment, 0, 1, … where not given.
+          cache: from `init_cache`; the caller sees to it that there is room.
+
+        Returns:
+          Logits float32 [b n v] and the new cache (None where none was given).
+        """
+        table = self.tokens if self.config.share_embeddings else self.decoder_tokens
+        lengths = None
+        if cache is not None:
+            segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, cache)
+            if encoded is None:
+                encoder_segments = cache.encoded_segments
+            elif encoder_segments is None:
+                encoder_segments = jnp.ones(encoded.shape[:2], jnp.int32)
+        elif (segments is None) != (encoder_segments is None):
+            segments = jnp.ones_like(tokens) if segments is None else segments
+            encoder_segments = jnp.ones(encoded.shape[:2], jnp.int32) if encoder_segments is None else encoder_segments
+        x = self.decoder_embedder(table, tokens, positions)
+        around = Surroundings(segments=segments, positions=positions, encoded=encoded, encoded_segments=encoder_segments)
+        x, layers = self.decoder(x, around, None if cache is None else cache.layers)
+        if cache is not None:
+            cache = cache.replace(layers=layers, lengths=lengths, encoded_segments=encoder_segments)
+        return self.logits(table, x), cache
