@@ -1,0 +1,18 @@
+"""The published systems, as configurations of the same modules."""
+
+from t2t.errors import ConfigError, unknown
+from t2t.families import gpt, t5, transformer
+from t2t.models import ModelConfig
+
+SIZES: dict[str, ModelConfig] = {**transformer.SIZES, **t5.SIZES, **gpt.SIZES}
+
+
+def get(name: str) -> ModelConfig:
+    """The config of a published size, for example "t5_v1_1_base".
+
+    Raises:
+      ConfigError: an unknown name, with the nearest ones.
+    """
+    if name not in SIZES:
+        raise ConfigError(unknown("model", name, SIZES))
+    return SIZES[name]
