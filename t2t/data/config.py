@@ -1,0 +1,56 @@
+"""What a run reads and how it is laid out in batches."""
+
+import dataclasses
+from typing import Literal
+
+from t2t.data.files import FORMATS
+from t2t.errors import ConfigError, unknown
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The data of a run: a registered task's (its name is `task` of the run), or files of the user's own (`train`).
+
+    Lengths are numbers of tokens, end of sequence included.
+    """
+
+    train: str = ""  # the user's own file, or parallel ones: "train.en,train.de"
+    validation: str = ""  # likewise; without it a twentieth of `train` is held out (at most 2,000 examples)
+    format: str = "auto"  # of the files: auto (by suffix), tsv, csv, jsonl, text, parallel
+    inputs: str = "inputs"  # the column of the inputs; "" for none (language models)
+    targets: str = "targets"  # the column of the targets
+    prefix: str = ""  # put before every input, e.g. "translate English to German: "
+    metrics: tuple[str, ...] = ("exact_match",)  # of generated text, by name; see t2t.tasks.metrics
+    objective: Literal["", "causal_lm", "prefix_lm", "span_corruption"] = ""  # what plain text (`targets`) is turned into
+
+    data_dir: str | None = None  # where TFDS keeps its prepared datasets
+    vocabulary: str = "sentencepiece:8000"  # "bytes", a .model, a folder, or train one of so many pieces (also "bpe:8000")
+
+    inputs_length: int = 512
+    targets_length: int = 128
+    too_long: Literal["error", "skip", "trim"] = "trim"  # of longer examples; they are counted and reported whichever
+    prefix_attention: bool = True  # decoder-only models: the inputs see each other both ways (prefix LM)
+    loss_on_inputs: bool = False  # decoder-only models: learn the inputs too, not the targets alone
+
+    packing: bool = True  # several short examples in a row, apart by segments
+    buckets: tuple[int, ...] = ()  # without packing: pad a batch to the shortest of these lengths that holds it
+    shards: int = 1  # independent parts of the stream; with as many as hosts, each host reads only its own
+    workers: int = 0  # processes that read and tokenise ahead; 0 for a thread
+    prefetch: int = 4  # batches made ahead
+
+    def __post_init__(self):
+        if self.format not in FORMATS:
+            raise ConfigError(f"format: {unknown('format', self.format, FORMATS)}")
+        if self.validation and not self.train:
+            raise ConfigError("validation names a file but train names none: give both, or train alone.")
+        for name in ("inputs_length", "targets_length", "shards", "prefetch"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
+        if self.workers < 0:
+            raise ConfigError(f"workers: expected 0 or more, found {self.workers}.")
+        if self.buckets and self.packing:
+            raise ConfigError("packing and buckets are two answers to one question: set packing to False, or buckets to ().")
+        if self.buckets and self.shards > 1:
+            raise ConfigError(f"buckets need one length for the whole batch, found shards {self.shards}: set shards to 1.")
+        if list(self.buckets) != sorted(set(self.buckets)):
+            raise ConfigError(f"buckets: expected increasing lengths, found {self.buckets}.")

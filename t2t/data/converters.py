@@ -1,0 +1,142 @@
+"""Examples into the features of a batch, one converter for each architecture.
+
+A row of a batch is a list of examples: one, or several that are packed. Segments count them from 1 (0 is padding) and
+positions restart in each. Golden cases are those of seqio's feature converters.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Example = Mapping[str, Any]
+Row = Sequence[Example]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderDecoderConverter:
+    """`inputs` to the encoder, `targets` to the decoder."""
+
+    inputs_length: int
+    targets_length: int
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """The longest sequence of each side."""
+        return (self.inputs_length, self.targets_length)
+
+    def sizes(self, example: Example) -> tuple[int, ...]:
+        """How much an example takes of each side."""
+        return (len(example["inputs"]), len(example["targets"]))
+
+    def trim(self, example: Example, limits: Sequence[int]) -> Example:
+        """The example cut to the limits; its last token of each side, the end of sequence, is kept."""
+        return {**example, "inputs": _cut(example["inputs"], limits[0]), "targets": _cut(example["targets"], limits[1])}
+
+    def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
+        """Rows of examples → arrays [b n] of the given length of each side."""
+        inputs, encoder_segments, encoder_positions = _lay_out(rows, "inputs", lengths[0])
+        targets, segments, positions = _lay_out(rows, "targets", lengths[1])
+        return {"encoder_inputs": inputs, "encoder_segments": encoder_segments, "encoder_positions": encoder_positions,
+                "decoder_inputs": shift_right(targets, segments), "decoder_segments": segments,
+                "decoder_positions": positions, "targets": targets, "loss_weights": (segments > 0).astype(np.float32)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderConverter:
+    """`inputs` and `targets` one after the other in one sequence.
+
+    Attributes:
+      loss_on_inputs: whether the inputs are learned too.
+      prefix_attention: whether inputs see each other both ways (prefix LM, Raffel et al. 2020, section 3.2.1).
+    """
+
+    inputs_length: int
+    targets_length: int
+    loss_on_inputs: bool = False
+    prefix_attention: bool = True
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        return (self.inputs_length + self.targets_length,)
+
+    def sizes(self, example: Example) -> tuple[int, ...]:
+        return (len(example["inputs"]) + len(example["targets"]),)
+
+    def trim(self, example: Example, limits: Sequence[int]) -> Example:
+        inputs = _cut(example["inputs"], max(limits[0] - len(example["targets"]), 0))
+        return {**example, "inputs": inputs, "targets": _cut(example["targets"], limits[0] - len(inputs))}
+
+    def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
+        joined = [[{"all": np.concatenate([e["inputs"], e["targets"]]), "prefix": len(e["inputs"])} for e in row]
+                  for row in rows]
+        targets, segments, positions = _lay_out(joined, "all", lengths[0])
+        prefix = np.zeros_like(segments)
+        for r, row in enumerate(joined):
+            for s, example in enumerate(row, start=1):
+                prefix[r, segments[r] == s] = example["prefix"]
+        weights = segments > 0 if self.loss_on_inputs else (segments > 0) & (positions >= prefix)
+        batch = {"decoder_inputs": shift_right(targets, segments), "decoder_segments": segments,
+                 "decoder_positions": positions, "targets": targets, "loss_weights": weights.astype(np.float32)}
+        if self.prefix_attention:
+            # Decoder inputs are shifted by one, so the prefix with its start token is one longer.
+            batch["decoder_prefix"] = ((segments > 0) & (prefix > 0) & (positions <= prefix)).astype(np.int32)
+        return batch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderConverter:
+    """`inputs` to the encoder, `targets` as long as they are, one for each; `loss_weights` where given say which count."""
+
+    inputs_length: int
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        return (self.inputs_length,)
+
+    def sizes(self, example: Example) -> tuple[int, ...]:
+        return (len(example["inputs"]),)
+
+    def trim(self, example: Example, limits: Sequence[int]) -> Example:
+        return {**example, **{k: np.asarray(example[k])[: limits[0]] for k in ("inputs", "targets", "loss_weights")
+                              if k in example}}
+
+    def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
+        rows = [[{**e, "loss_weights": e.get("loss_weights", np.ones(len(e["inputs"])))} for e in row] for row in rows]
+        inputs, segments, positions = _lay_out(rows, "inputs", lengths[0])
+        return {"encoder_inputs": inputs, "encoder_segments": segments, "encoder_positions": positions,
+                "targets": _lay_out(rows, "targets", lengths[0])[0],
+                "loss_weights": _lay_out(rows, "loss_weights", lengths[0], np.float32)[0]}
+
+
+Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter
+
+
+def shift_right(targets: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """What the decoder reads to predict `targets` [b n]: each segment one later, from the start id 0."""
+    shifted = np.zeros_like(targets)
+    shifted[:, 1:] = np.where(segments[:, 1:] == segments[:, :-1], targets[:, :-1], 0)
+    return shifted * (segments > 0)
+
+
+def _cut(tokens: Sequence[int], limit: int) -> np.ndarray:
+    tokens = np.asarray(tokens)
+    if len(tokens) <= limit:
+        return tokens
+    return np.concatenate([tokens[: limit - 1], tokens[-1:]]) if limit > 0 else tokens[:0]
+
+
+def _lay_out(rows: Sequence[Row], name: str, length: int, dtype: Any = np.int32) -> tuple[np.ndarray, ...]:
+    """One feature of all rows one after the other: values, segments, positions, each [b length]."""
+    values = np.zeros((len(rows), length), dtype)
+    segments, positions = (np.zeros((len(rows), length), np.int32) for _ in range(2))
+    for r, row in enumerate(rows):
+        start = 0
+        for s, example in enumerate(row, start=1):
+            n = len(example[name])
+            values[r, start:start + n] = example[name]
+            segments[r, start:start + n] = s
+            positions[r, start:start + n] = np.arange(n)
+            start += n
+    return values, segments, positions

@@ -1,0 +1,287 @@
+"""Streams of examples into batches, ahead of training, with the position after each.
+
+A batch is a function of (seed, position). The position is small, and says how far each shard of the stream has been read;
+it does not depend on the number of hosts or workers. Batches carry the position after them, because what is made ahead is
+not yet trained on.
+"""
+
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from t2t.data.converters import Converter
+from t2t.data.packing import Packer
+from t2t.data.workers import allow_workers, die_with_parent
+from t2t.errors import DataError
+
+Position = list[list[int]]  # for each shard: the example at which its window of batches begins, and batches taken of it
+WINDOW = 16  # batches whose examples are sorted by length together, where batches are padded to buckets
+
+
+@dataclasses.dataclass
+class Statistics:
+    """What has been read so far by this process.
+
+    Attributes:
+      examples, tokens, slots: examples laid out, their tokens, and the room there was for tokens.
+      filtered, too_long: examples that a preprocessor filtered out, and that were longer than a limit.
+      waited: seconds that the consumer waited for a batch.
+      seconds: since the first batch was asked for.
+    """
+
+    examples: int = 0
+    tokens: int = 0
+    slots: int = 0
+    filtered: int = 0
+    too_long: int = 0
+    waited: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def efficiency(self) -> float:
+        """The share of a batch's slots that hold tokens."""
+        return self.tokens / self.slots if self.slots else 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How examples become batches.
+
+    Attributes:
+      batch_size: rows of a global batch.
+      packing, buckets, too_long: see `DataConfig`.
+    """
+
+    converter: Converter
+    batch_size: int
+    packing: bool
+    buckets: tuple[int, ...] = ()
+    too_long: str = "trim"
+
+
+class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
+    """Iterates (this host's rows of the next batch, position after it), for ever. Close it when done.
+
+    Args:
+      streams: one endless stream for each shard, of dicts with `inputs` and `targets` (empty dicts are filtered out).
+      layout: how examples become batches.
+      host, hosts: which of how many hosts this is; host i gets rows [i·b/hosts, (i+1)·b/hosts).
+      start: a position to continue from.
+      workers: processes that read ahead; 0 reads in the thread that makes batches.
+      prefetch: how many batches to make ahead.
+
+    Raises:
+      DataError: sizes that do not divide; on iteration, whatever is wrong with the data.
+    """
+
+    def __init__(self, streams: Sequence[grain.MapDataset], layout: Layout, *, host: int = 0, hosts: int = 1,
+                 start: Position | None = None, workers: int = 0, prefetch: int = 4):
+        shards = len(streams)
+        for name, count in (("hosts", hosts), ("shards", shards)):
+            if layout.batch_size % count:
+                raise DataError(f"A batch of {layout.batch_size} rows does not divide among {count} {name}: "
+                                f"make train.batch_size a multiple of {count}.")
+        if start is not None and len(start) != shards:
+            raise DataError(f"The saved position is of {len(start)} shards, found data.shards {shards}: keep data.shards.")
+        self.statistics = Statistics()
+        per_host, per_shard = layout.batch_size // hosts, layout.batch_size // shards
+        first, last = host * per_host, (host + 1) * per_host
+        self._rows = slice(first, last)
+        position = [list(p) for p in start] if start is not None else [[0, 0] for _ in range(shards)]
+        # Only the shards that hold rows of this host are read here; the others' positions move along with the batches
+        # that `gather_position` collects from their hosts.
+        self._mine = [s for s in range(shards) if s * per_shard < last and (s + 1) * per_shard > first]
+        self._offset = first - self._mine[0] * per_shard
+        self._position, self._layout = position, layout
+        self._shards = [_Shard(streams[s], position[s], per_shard, layout, workers, self.statistics) for s in self._mine]
+        self._queue: queue.Queue = queue.Queue(maxsize=prefetch)
+        self._stop, self._begun = threading.Event(), None
+        self._thread = threading.Thread(target=self._produce, daemon=True, name="t2t-loader")
+        self._thread.start()
+
+    def __next__(self) -> tuple[dict[str, np.ndarray], Position]:
+        start = time.perf_counter()
+        self._begun = self._begun or start
+        item = self._queue.get()
+        self.statistics.waited += time.perf_counter() - start
+        self.statistics.seconds = time.perf_counter() - self._begun
+        if isinstance(item, BaseException):
+            self.close()
+            raise item
+        return item
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops the thread and the workers."""
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get_nowait()
+            except queue.Empty:
+                self._thread.join(timeout=0.05)
+        for shard in self._shards:
+            shard.close()
+
+    def _produce(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._put(self._batch())
+        except BaseException as error:  # noqa: BLE001  (raised again where the batch is asked for)
+            self._put(error)
+
+    def _put(self, item: Any) -> None:
+        while not self._stop.is_set():
+            try:
+                return self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+        return None
+
+    def _batch(self) -> tuple[dict[str, np.ndarray], Position]:
+        rows = []
+        for s, shard in zip(self._mine, self._shards):
+            shard_rows, self._position[s] = shard.next_rows()
+            rows += shard_rows
+        lengths = _bucket(rows, self._layout)
+        rows = rows[self._offset:self._offset + self._rows.stop - self._rows.start]
+        batch = self._layout.converter(rows, lengths)
+        self.statistics.examples += sum(len(row) for row in rows)
+        for name in ("encoder_segments", "decoder_segments"):
+            if name in batch:
+                self.statistics.tokens += int((batch[name] > 0).sum())
+                self.statistics.slots += batch[name].size
+        return batch, [list(p) for p in self._position]
+
+
+class _Shard:
+    """One shard of the stream: rows of examples, and the position after them."""
+
+    def __init__(self, stream, position, rows: int, layout: Layout, workers: int, statistics: Statistics):
+        self._rows, self._layout, self._statistics = rows, layout, statistics
+        self._window = WINDOW if layout.buckets else 1
+        self._read, taken = position
+        dataset = stream[self._read:].to_iter_dataset(grain.ReadOptions(num_threads=0))
+        if workers:
+            allow_workers()
+            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=64),
+                                          worker_init_fn=die_with_parent)
+        self._examples = iter(dataset)
+        self._held: tuple | None = None  # an example that was read but did not fit into the batch before
+        self._batches: list = []
+        if taken:
+            self._fill()
+            self._batches = self._batches[taken:]
+
+    def next_rows(self) -> tuple[list[list], list[int]]:
+        """The next rows, and the position after them."""
+        if self._layout.packing:
+            return self._packed(), [self._read, 0]
+        if not self._batches:
+            self._fill()
+        rows = self._batches.pop(0)
+        taken = self._window - len(self._batches)
+        return rows, [self._read, 0] if taken == self._window else [self._begin, taken]
+
+    def close(self) -> None:
+        if hasattr(self._examples, "close"):
+            self._examples.close()
+
+    def _fill(self) -> None:
+        """Reads a window of batches; with buckets, examples of like length come into the same one."""
+        self._begin = self._read
+        examples = [self._next() for _ in range(self._rows * self._window)]
+        if self._window > 1:
+            generator = np.random.default_rng(self._begin)
+            sizes = [self._layout.converter.sizes(e) for e in examples]
+            order = sorted(range(len(examples)), key=lambda i: (max(sizes[i]), i))
+            batches = [[[examples[i]] for i in order[b * self._rows:(b + 1) * self._rows]] for b in range(self._window)]
+            self._batches = [batches[b] for b in generator.permutation(self._window)]
+        else:
+            self._batches = [[[e] for e in examples]]
+
+    def _packed(self) -> list[list]:
+        packer = Packer(self._rows, self._layout.converter.limits)
+        while True:
+            before = self._read
+            example = self._next()
+            if not packer.add(example, self._layout.converter.sizes(example)):
+                # The position is before this example and whatever was skipped just ahead of it.
+                self._held, self._read = (example, self._read), before
+                return packer.rows
+
+    def _next(self):
+        """The next example that is used, cut to the limits or counted as skipped where it is too long."""
+        if self._held is not None:
+            (example, self._read), self._held = self._held, None
+            return example
+        converter, limits = self._layout.converter, self._layout.converter.limits
+        while True:
+            example = next(self._examples)
+            self._read += 1
+            if not example:
+                self._statistics.filtered += 1
+                continue
+            sizes = converter.sizes(example)
+            if all(size <= limit for size, limit in zip(sizes, limits)):
+                return example
+            self._statistics.too_long += 1
+            if self._layout.too_long == "error":
+                raise DataError(f"An example has {' and '.join(map(str, sizes))} tokens, more than the limit of "
+                                f"{' and '.join(map(str, limits))}: {str(example.get('inputs_text', ''))[:80]!r}. Raise "
+                                "data.inputs_length and data.targets_length, or set data.too_long to 'trim' or 'skip'.")
+            if self._layout.too_long == "trim":
+                return converter.trim(example, limits)
+
+
+def _bucket(rows: Sequence[Sequence], layout: Layout) -> tuple[int, ...]:
+    """The length of each side that the rows are padded to."""
+    limits = layout.converter.limits
+    if not layout.buckets:
+        return limits
+    longest = [max(sum(layout.converter.sizes(e)[side] for e in row) for row in rows) for side in range(len(limits))]
+    return tuple(min([bucket for bucket in layout.buckets if bucket >= length] + [limit])
+                 for length, limit in zip(longest, limits))
+
+
+def merge_positions(positions: Sequence[Position]) -> Position:
+    """The position of all shards from those of all hosts, each of which has read on in its own shards alone."""
+    return [list(max(shard)) for shard in zip(*positions)]
+
+
+EvalBatch = tuple[dict[str, np.ndarray], list[int]]
+
+
+def evaluation_batches(examples: Sequence[Any], converter: Converter, *, batch_size: int, buckets: Sequence[int],
+                       on_too_long: Callable[[int], None] = lambda count: None) -> Iterator[EvalBatch]:
+    """Finite batches over all examples, never packed, sorted by length so that little is padding.
+
+    Args:
+      examples: tokenised.
+      buckets: lengths to pad to (the limits are always among them).
+      on_too_long: told how many examples were cut to the limits, if any were.
+
+    Yields:
+      A batch of exactly `batch_size` rows and the indices of its examples; rows beyond them are empty, of weight 0.
+    """
+    limits = converter.limits
+    too_long = [any(s > l for s, l in zip(converter.sizes(e), limits)) for e in examples]
+    if any(too_long):
+        on_too_long(sum(too_long))
+    examples = [converter.trim(e, limits) if cut else e for e, cut in zip(examples, too_long)]
+    order = sorted(range(len(examples)), key=lambda i: (max(converter.sizes(examples[i])), i), reverse=True)
+    layout = Layout(converter=converter, batch_size=batch_size, packing=False, buckets=tuple(buckets))
+    for start in range(0, len(order), batch_size):
+        indices = order[start:start + batch_size]
+        rows = [[examples[i]] for i in indices] + [[] for _ in range(batch_size - len(indices))]
+        yield converter(rows, _bucket(rows, layout)), indices
