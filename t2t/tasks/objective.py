@@ -1,0 +1,94 @@
+"""Text into tokens to be learned: a task's inputs and targets as they are, or chunks of plain text under an objective."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from t2t.data.vocabulary import Vocabulary
+from t2t.errors import DataError
+from t2t.objectives import causal_lm, prefix_lm
+from t2t.objectives.span_corruption import lengths as span_lengths
+from t2t.objectives.span_corruption import span_corruption
+
+
+def tokenise(text: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """Inputs and targets as ids, each with its end of sequence; no inputs at all stay none."""
+    return {name: np.asarray([*vocabulary.encode(text[name]), vocabulary.eos_id] if text[name] or name == "targets" else [],
+                             np.int32) for name in ("inputs", "targets")}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective:
+    """How plain text is learned from.
+
+    Attributes:
+      kind: causal_lm, prefix_lm or span_corruption.
+      documents: True where every example is a document of its own, of which a random chunk is taken when it is long; False
+        where examples are lines of one long text, which is cut into chunks end to end.
+      noise_density, mean_span: of span corruption.
+    """
+
+    kind: Literal["causal_lm", "prefix_lm", "span_corruption"]
+    documents: bool = False
+    noise_density: float = 0.15
+    mean_span: float = 3.0
+
+    def raw_length(self, inputs_length: int, targets_length: int) -> int:
+        """How many tokens of text make one example of these lengths.
+
+        Raises:
+          DataError: the targets of span corruption would be longer than targets_length.
+        """
+        if self.kind == "causal_lm":
+            return targets_length - 1
+        if self.kind == "prefix_lm":
+            return min(inputs_length, targets_length) - 1
+        raw, targets, _ = span_lengths(inputs_length, self.noise_density, self.mean_span)
+        if targets > targets_length:
+            raise DataError(f"Span corruption of data.inputs_length {inputs_length} makes targets of {targets} tokens, more than "
+                            f"data.targets_length {targets_length}: set data.targets_length to {targets}.")
+        return raw
+
+    def apply(self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+        """One chunk of tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only where its
+        document ends)."""
+        if self.kind == "causal_lm" or len(tokens) < 2:
+            inputs, targets = causal_lm(tokens)
+            return {"inputs": inputs, "targets": targets}
+        if self.kind == "prefix_lm":
+            inputs, targets = prefix_lm(tokens, generator)
+        else:
+            inputs, targets = span_corruption(tokens, generator, vocabulary.sentinel, self.noise_density, self.mean_span)
+        return {"inputs": np.append(inputs, vocabulary.eos_id).astype(np.int32),
+                "targets": np.append(targets, vocabulary.eos_id).astype(np.int32)}
+
+
+class Chunks(Sequence[np.ndarray]):
+    """Text as chunks of tokens.
+
+    Args:
+      texts: lines of one long text, or documents.
+      length: of a chunk.
+      documents: whether each text is tokenised by itself when it is asked for (the chunk is then its first `length` tokens
+        from a start that depends on its index); else all are tokenised at once, joined by line breaks, and cut end to end.
+    """
+
+    def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int, documents: bool):
+        self.texts, self.vocabulary, self.length, self.documents = texts, vocabulary, length, documents
+        if not documents:
+            tokens = [np.asarray(vocabulary.encode(texts[i] + "\n"), np.int32) for i in range(len(texts))]
+            self.tokens = np.concatenate(tokens) if tokens else np.zeros(0, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.texts) if self.documents else -(-len(self.tokens) // self.length)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        if not self.documents:
+            return self.tokens[i * self.length:(i + 1) * self.length]
+        tokens = np.asarray([*self.vocabulary.encode(self.texts[i]), self.vocabulary.eos_id], np.int32)
+        start = int(np.random.default_rng(i).integers(0, max(len(tokens) - self.length, 0) + 1))
+        return tokens[start:start + self.length]

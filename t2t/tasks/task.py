@@ -1,0 +1,167 @@
+"""A task: where examples come from, how they become text, how predictions are judged. A model and a run come later.
+
+A task of your own, whole:
+
+    from t2t import tasks
+    from t2t.data import FileSource
+
+    def reverse(example):
+        return {"inputs": "reverse: " + example["text"], "targets": example["text"][::-1]}
+
+    tasks.register(tasks.Task(
+        name="reverse",
+        source=FileSource({"train": "words.txt", "validation": "held_out.txt"}, columns=("text",)),
+        preprocessors=(reverse,),
+        metrics=("exact_match",)))
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from t2t.data.sources import Expanded, Mapped, Source
+from t2t.data.stream import Part
+from t2t.data.vocabulary import Vocabulary
+from t2t.errors import DataError
+from t2t.tasks.metrics import METRICS, Metric
+from t2t.tasks.objective import Chunks, Objective, tokenise
+
+Example = Mapping[str, Any]
+Preprocessor = Callable[..., Example | None]
+
+
+def identity(text: str, example: Example, is_target: bool) -> Any:
+    """The postprocessor of tasks whose metrics compare text."""
+    return text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """One thing to learn and how well it was learned.
+
+    Attributes:
+      name: by which it is registered and its results are filed.
+      source: gives raw examples by split.
+      preprocessors: functions example → example, one after the other, that end in `inputs` and `targets` as text; or → None
+        to leave the example out. One with a second parameter gets a NumPy Generator that depends on seed, example and epoch.
+      expand: a function raw example → several, before the preprocessors.
+      metrics: names of `tasks.metrics.METRICS`, or functions (targets, predictions) → {name: value}.
+      postprocess: (text, example, is_target) → what the metrics compare, for targets and predictions alike.
+      objective: for tasks that learn from plain text in `targets` (language models, span corruption).
+      vocabulary: of a run that names none: see `DataConfig.vocabulary`.
+      evaluation_split: what evaluation during training reads, where there is such a split.
+      beams: of decoding in evaluation, T5's where it differs from greedy; 1 for greedy.
+    """
+
+    name: str
+    source: Source
+    preprocessors: tuple[Preprocessor, ...] = ()
+    expand: Callable[[Example], Sequence[Example]] | None = None
+    metrics: tuple[str | Metric, ...] = ()
+    postprocess: Callable[[str, Example, bool], Any] = identity
+    objective: Objective | None = None
+    vocabulary: str = ""
+    evaluation_split: str = "validation"
+    beams: int = 1
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return self.source.splits
+
+    def raw(self, split: str, data_dir: str | None = None) -> Sequence[Example]:
+        """The raw examples of a split, expanded."""
+        try:
+            examples = self.source.examples(split, data_dir)
+        except DataError as error:
+            raise DataError(f"Task '{self.name}': {error}") from None
+        return Expanded(examples, self.expand) if self.expand else examples
+
+    def text(self, example: Example, generator: np.random.Generator) -> Example | None:
+        """A raw example as text: all its fields and `inputs` and `targets`; None where it is left out.
+
+        Raises:
+          DataError: the preprocessors ended without inputs or targets.
+        """
+        for function in self.preprocessors:
+            takes_generator = function.__code__.co_argcount > 1 if hasattr(function, "__code__") else False
+            example = function(example, generator) if takes_generator else function(example)
+            if example is None:
+                return None
+        example = {"inputs": "", **example}
+        for name in ("inputs", "targets"):
+            if not isinstance(example.get(name), str):
+                raise DataError(f"Task '{self.name}': expected text in '{name}' after the preprocessors, found "
+                                f"{example.get(name)!r} among {sorted(example)}: end with a preprocessor that makes it.")
+        return example
+
+    def part(self, split: str, vocabulary: Vocabulary, *, lengths: tuple[int, int], rate: float = 1.0,
+             data_dir: str | None = None) -> Part:
+        """The task as one part of a training stream."""
+        raw = self.raw(split, data_dir)
+        if self.objective is None:
+            return Part(raw, _Tokenised(self, vocabulary), rate)
+        chunks = self._chunks(raw, vocabulary, lengths)
+        return Part(chunks, _Objective(self.objective, vocabulary), rate)
+
+    def evaluation_examples(self, split: str, vocabulary: Vocabulary, *, lengths: tuple[int, int],
+                            data_dir: str | None = None,
+                            limit: int | None = None) -> tuple[list[Example], list[Example]]:
+        """All examples of a split (or the first `limit`) in order, as text and tokenised. Random choices are fixed ones."""
+        raw = self.raw(split, data_dir)
+        if self.objective is None:
+            count = len(raw) if limit is None else min(limit, len(raw))
+            texts = [self.text(raw[i], np.random.default_rng(i)) for i in range(count)]
+            texts = [t for t in texts if t is not None]
+            examples = [tokenise(t, vocabulary) for t in texts]
+        else:
+            chunks = self._chunks(raw, vocabulary, lengths)
+            count = len(chunks) if limit is None else min(limit, len(chunks))
+            examples = [self.objective.apply(chunks[i], np.random.default_rng(i), vocabulary) for i in range(count)]
+            texts = [{k: vocabulary.decode(e[k]) for k in ("inputs", "targets")} for e in examples]
+        if not examples:
+            raise DataError(f"Task '{self.name}', split '{split}': no example is left after the preprocessors.")
+        return texts, examples
+
+    def metric_functions(self) -> list[Metric]:
+        """The metrics as functions."""
+        return [METRICS[m] if isinstance(m, str) else m for m in self.metrics]
+
+    def _chunks(self, raw: Sequence[Example], vocabulary: Vocabulary, lengths: tuple[int, int]) -> Chunks:
+        texts = Mapped(raw, _Text(self))
+        return Chunks(texts, vocabulary, self.objective.raw_length(*lengths), self.objective.documents)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tokenised:
+    """Raw example → tokenised, for the stream."""
+
+    task: Task
+    vocabulary: Vocabulary
+
+    def __call__(self, example, generator):
+        text = self.task.text(example, generator)
+        return None if text is None else tokenise(text, self.vocabulary)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Objective:
+    """A chunk of tokens → inputs and targets, for the stream."""
+
+    objective: Objective
+    vocabulary: Vocabulary
+
+    def __call__(self, tokens, generator):
+        return self.objective.apply(tokens, generator, self.vocabulary)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Text:
+    """Raw example → its targets as plain text ("" where it is left out)."""
+
+    task: Task
+
+    def __call__(self, example):
+        text = self.task.text(example, np.random.default_rng(0))
+        return "" if text is None else text["targets"]
