@@ -1,0 +1,81 @@
+"""How well a model does a task: the loss of its targets, and its generated answers on the task's own terms."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from t2t.errors import DataError, unknown
+from t2t.inference.config import DecodeConfig
+from t2t.inference.text_model import Progress, TextModel
+from t2t.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+      task, split: of what.
+      metrics: `loss` (nats a token), `perplexity`, `token_accuracy` (%), and the task's own.
+      examples: how many.
+      predictions: a dict for each example: inputs, target, prediction.
+    """
+
+    task: str
+    split: str
+    metrics: dict[str, float]
+    examples: int
+    predictions: list[dict[str, Any]]
+
+    def write(self, folder: pathlib.Path, step: int | None = None) -> None:
+        """Writes `eval/<task>.json` and `predictions/<task>.jsonl` into a workdir."""
+        result = {"task": self.task, "split": self.split, "step": step, "examples": self.examples, **self.metrics}
+        for sub in ("eval", "predictions"):
+            (pathlib.Path(folder) / sub).mkdir(parents=True, exist_ok=True)
+        (pathlib.Path(folder) / "eval" / f"{self.task}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        with open(pathlib.Path(folder) / "predictions" / f"{self.task}.jsonl", "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in self.predictions)
+
+
+def evaluate(model: TextModel, task: Task, split: str | None = None, *, decode: DecodeConfig | None = None,
+             limit: int | None = None, data_dir: str | None = None,
+             progress: Progress = lambda done, total: None) -> Evaluation:
+    """Evaluates a model on all of a split.
+
+    Args:
+      split: the task's own choice if not given.
+      decode: how to generate; the model's own if not given.
+      limit: only the first so many examples.
+
+    Raises:
+      DataError: no such split, or an empty one.
+    """
+    split = split or task.evaluation_split
+    if split not in task.splits:
+        raise DataError(f"Task '{task.name}': {unknown('split', split, task.splits)}")
+    texts, examples = task.evaluation_examples(split, model.vocabulary, limit=limit, data_dir=data_dir,
+                                               lengths=(model.inputs_length, model.targets_length))
+    metrics = token_metrics(model.score_examples(examples))
+    predictions: list[dict[str, Any]] = []
+    functions = task.metric_functions()
+    if functions:
+        found = model.decode_examples(examples, decode or model.decode, progress)
+        generated = [model.vocabulary.decode(tokens[0]) for tokens, _ in found]
+        targets = [task.postprocess(t["targets"], t, True) for t in texts]
+        answers = [task.postprocess(g, t, False) for g, t in zip(generated, texts)]
+        for function in functions:
+            metrics |= function(targets, answers)
+        predictions = [{"inputs": t["inputs"], "target": t["targets"], "prediction": g} for t, g in zip(texts, generated)]
+    return Evaluation(task.name, split, metrics, len(examples), predictions)
+
+
+def token_metrics(scored: list[tuple[np.ndarray, np.ndarray]]) -> Mapping[str, float]:
+    """Mean loss, perplexity and accuracy over all counted tokens."""
+    logp, right = np.concatenate([s[0] for s in scored]), np.concatenate([s[1] for s in scored])
+    loss = -float(np.sum(logp, dtype=np.float64)) / max(len(logp), 1)
+    return {"loss": loss, "perplexity": math.exp(min(loss, 700.0)), "token_accuracy": 100.0 * float(right.mean())}

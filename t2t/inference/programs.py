@@ -1,0 +1,93 @@
+"""The compiled programs of inference: a batch of prompts in, tokens and scores out; and a batch of targets, scored.
+
+Each is one jitted function of (model, decoding, length), compiled once for each shape.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2t.inference.beam import beam_search
+from t2t.inference.config import DecodeConfig
+from t2t.inference.sampling import choose_greedily, generate, sampler
+from t2t.models import init_cache, reorder, repeat
+
+
+@functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))
+def decode_batch(params: Any, batch: Mapping[str, jax.Array], row_ids: jax.Array, *, model: nn.Module,
+                 decode: DecodeConfig, eos_id: int) -> tuple[jax.Array, jax.Array]:
+    """Generates from a batch of prompts.
+
+    Args:
+      batch: `encoder_inputs`, `encoder_segments` [b m]; of a decoder-only model `decoder_inputs`, `decoder_segments`,
+        padded on the left, and `decoder_prefix` where it was trained with one.
+      row_ids: int [b], which example each row is; sampling draws by them.
+
+    Returns:
+      tokens int32 [b beams n] and scores float32 [b beams], best first; one "beam" where the method is not beam search.
+    """
+    config = model.config
+    variables = {"params": cast_matrices(params, config.compute_dtype)}
+    first, cache = _prefill(model, variables, batch, decode.max_length)
+
+    def step(tokens, cache):
+        logits, cache = model.apply(variables, tokens[:, None], cache=cache, method="decode")
+        return logits[:, 0], cache
+
+    if decode.method == "beam":
+        found = beam_search(first, repeat(cache, decode.beams), step, reorder, beams=decode.beams,
+                            alpha=decode.length_penalty, max_length=decode.max_length, eos_id=eos_id)
+        return found.tokens, found.scores
+    choose = choose_greedily
+    if decode.method == "sample":
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(decode.seed), i))(row_ids)
+        choose = sampler(keys, temperature=decode.temperature, top_k=decode.top_k, top_p=decode.top_p)
+    found = generate(first, cache, step, choose, max_length=decode.max_length, eos_id=eos_id)
+    return found.tokens[:, None], found.scores[:, None]
+
+
+def _prefill(model: nn.Module, variables: Any, batch: Mapping[str, jax.Array], length: int) -> tuple[jax.Array, Any]:
+    """The logits [b v] of the first token to generate, and the cache."""
+    config = model.config
+    if config.architecture == "encoder-decoder":
+        inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
+        encoded = model.apply(variables, inputs, segments, method="encode")
+        cache = init_cache(config, len(inputs), length)
+        logits, cache = model.apply(variables, jnp.zeros((len(inputs), 1), jnp.int32), encoded, encoder_segments=segments,
+                                    cache=cache, method="decode")
+    else:
+        inputs, segments = batch["decoder_inputs"], batch["decoder_segments"]
+        cache = init_cache(config, len(inputs), inputs.shape[1] + length)
+        logits, cache = model.apply(variables, inputs, segments=segments, prefix=batch.get("decoder_prefix"), cache=cache,
+                                    method="decode")
+    return logits[:, -1], cache
+
+
+@functools.partial(jax.jit, static_argnames=("model",))
+def score_batch(params: Any, batch: Mapping[str, jax.Array], *, model: nn.Module) -> tuple[jax.Array, jax.Array]:
+    """Log-probabilities of `targets` where `loss_weights` is not 0.
+
+    Returns:
+      For each token float32 [b n], 0 where the weight is 0; and whether it is the likeliest one, bool [b n].
+    """
+    logits = model.apply({"params": params}, batch)
+    label = jnp.take_along_axis(logits, batch["targets"][..., None], axis=-1)[..., 0]
+    counted = batch["loss_weights"] > 0
+    logp = jnp.where(counted, label - jax.nn.logsumexp(logits, axis=-1), 0.0)
+    return logp, (label >= logits.max(-1)) & counted
+
+
+def cast_matrices(params: Any, dtype: jnp.dtype) -> Any:
+    """Parameters with the matrices in the dtype of the computation, so that a loop does not cast them at every step.
+
+    Only what a module casts whole before it uses it: kernels and token tables. Norms stay float32.
+    """
+    def cast(path, leaf):
+        name, owner = path[-1].key, path[-2].key if len(path) > 1 else ""
+        return leaf.astype(dtype) if name == "kernel" or (name == "table" and "tokens" in owner) else leaf
+
+    return jax.tree_util.tree_map_with_path(cast, params)

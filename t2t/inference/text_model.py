@@ -1,0 +1,251 @@
+"""A trained model that takes text and gives text."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from t2t.checkpoints import best_step, restore_params
+from t2t.config import build as build_config
+from t2t.data.converters import Converter, DecoderConverter, EncoderConverter, EncoderDecoderConverter
+from t2t.data.loader import evaluation_batches
+from t2t.data.vocabulary import Vocabulary
+from t2t.data.vocabulary import load as load_vocabulary
+from t2t.errors import CheckpointError, DataError
+from t2t.inference.config import DecodeConfig
+from t2t.inference.programs import decode_batch, score_batch
+from t2t.models import ModelConfig, abstract_params
+from t2t.models import build as build_model
+
+Progress = Callable[[int, int], None]  # examples done, of how many
+
+
+def buckets_up_to(limit: int) -> tuple[int, ...]:
+    """Lengths that batches are padded to, so that few programs are compiled: 16, 32, 64, … below `limit`."""
+    return tuple(2**i for i in range(4, 24) if 2**i < limit)
+
+
+@dataclasses.dataclass
+class TextModel:
+    """A model with its parameters and vocabulary.
+
+    Attributes:
+      config: of the model.
+      params: unboxed.
+      vocabulary: of inputs and targets.
+      inputs_length, targets_length: the limits it was trained with; longer inputs are cut, and it is said.
+      prefix_attention: of decoder-only models: whether prompts see each other both ways.
+      prefix: put before every input, as in training.
+      decode: how to generate when nothing else is said.
+      batch_size: rows of a batch.
+      report: is told, in words, what a person should know.
+      place: puts a batch onto devices.
+    """
+
+    config: ModelConfig
+    params: Any
+    vocabulary: Vocabulary
+    inputs_length: int = 512
+    targets_length: int = 128
+    prefix_attention: bool = True
+    prefix: str = ""
+    decode: DecodeConfig = DecodeConfig()
+    batch_size: int = 32
+    report: Callable[[str], None] = print
+    place: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]] = staticmethod(lambda batch: batch)
+
+    @classmethod
+    def load(cls, workdir: str | pathlib.Path, step: int | str | None = None, **settings: Any) -> "TextModel":
+        """The model of a run.
+
+        Args:
+          workdir: of the run.
+          step: of the checkpoint: a number, "best" (by the run's own measure), or None for the newest.
+          **settings: attributes to set, e.g. batch_size.
+
+        Raises:
+          CheckpointError: no run there, no such checkpoint, a damaged one, or a vocabulary that is not the model's.
+        """
+        workdir = pathlib.Path(workdir)
+        path = workdir / "config.json"
+        if not path.is_file():
+            raise CheckpointError(f"There is no run in {workdir}: expected {path.name} there, as launch/train.py writes it.")
+        run = json.loads(path.read_text(encoding="utf-8"))
+        config = build_config(ModelConfig, run["model"], "config.model")
+        vocabulary = load_vocabulary(workdir / "vocabulary")
+        check_vocabulary(config, vocabulary, workdir)
+        if step == "best":
+            step = best_step(workdir / "checkpoints", run["train"]["best_metric"],
+                             1.0 if run["train"]["best_is_smallest"] else -1.0)
+        params = nn.meta.unbox(abstract_params(config))
+        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), params)
+        params, _ = restore_params(workdir / "checkpoints", params, step=step, report=settings.get("report", print))
+        data = run["data"]
+        known = {"inputs_length": data["inputs_length"], "targets_length": data["targets_length"], "prefix": data["prefix"],
+                 "prefix_attention": data["prefix_attention"],
+                 "decode": build_config(DecodeConfig, run["decode"], "config.decode")}
+        return cls(config=config, params=params, vocabulary=vocabulary, **{**known, **settings})
+
+    @property
+    def module(self) -> nn.Module:
+        return build_model(self.config)
+
+    def generate(self, texts: Sequence[str], *, progress: Progress = lambda done, total: None, **decode: Any) -> list[str]:
+        """An answer to each text, in their order.
+
+        Args:
+          texts: prompts.
+          progress: told how many are done.
+          **decode: fields of `DecodeConfig` to change; `beams=4`, `top_p=0.9` or `temperature=0.7` also choose the method.
+        """
+        answers = self.generate_all(texts, progress=progress, **decode)
+        return [best[0][0] for best in answers]
+
+    def generate_all(self, texts: Sequence[str], *, progress: Progress = lambda done, total: None,
+                     **decode: Any) -> list[list[tuple[str, float]]]:
+        """All answers to each text with their scores (log-probability, over the length penalty of a beam search), best first."""
+        if isinstance(texts, str):
+            raise DataError("generate takes a list of texts, found one text: put it in brackets.")
+        examples = [self._prompt(text) for text in texts]
+        return [[(self.vocabulary.decode(t), float(s)) for t, s in zip(*found)]
+                for found in self.decode_examples(examples, self._decode_config(decode), progress)]
+
+    def decode_examples(self, examples: Sequence[Mapping[str, Any]], decode: DecodeConfig,
+                        progress: Progress = lambda done, total: None) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
+        if self.config.architecture == "encoder":
+            raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
+        results: list[Any] = [None] * len(examples)
+        prompts = [{"inputs": e["inputs"], "targets": np.zeros(0, np.int32)} for e in examples]
+        done = 0
+        for batch, indices in evaluation_batches(prompts, self._prompt_converter(), batch_size=self._rows(len(prompts)),
+                                                 buckets=buckets_up_to(self.inputs_length), on_too_long=self._too_long):
+            batch = self._prompts(batch)
+            ids = np.zeros(len(next(iter(batch.values()))), np.int32)
+            ids[: len(indices)] = indices
+            placed = self.place({**batch, "row_ids": ids})
+            row_ids = placed.pop("row_ids")
+            tokens, scores = fetch(decode_batch(self.params, placed, row_ids, model=self.module, decode=decode,
+                                                eos_id=self.vocabulary.eos_id))
+            for row, i in enumerate(indices):
+                results[i] = (tokens[row], scores[row])
+            done += len(indices)
+            progress(done, len(prompts))
+        return results
+
+    def score(self, inputs: Sequence[str], targets: Sequence[str], *, per_token: bool = False) -> list[Any]:
+        """The log-likelihood of each target after its input, natural logarithm, its end of sequence counted.
+
+        Args:
+          per_token: give each token's instead of their sum.
+        """
+        if len(inputs) != len(targets):
+            raise DataError(f"score: expected as many targets as inputs, found {len(inputs)} inputs and {len(targets)} targets.")
+        examples = [{**self._prompt(i), "targets": np.asarray([*self.vocabulary.encode(t), self.vocabulary.eos_id], np.int32)}
+                    for i, t in zip(inputs, targets)]
+        found = [logp for logp, _ in self.score_examples(examples)]
+        return found if per_token else [float(logp.sum()) for logp in found]
+
+    def score_examples(self, examples: Sequence[Mapping[str, Any]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Log-probabilities, and whether each is the likeliest token, of the counted targets of tokenised examples."""
+        results: list[Any] = [None] * len(examples)
+        longest = max(self.inputs_length, self.targets_length)
+        for batch, indices in evaluation_batches(examples, self.converter(), batch_size=self._rows(len(examples)),
+                                                 buckets=buckets_up_to(longest), on_too_long=self._too_long):
+            logp, right = fetch(score_batch(self.params, self.place(batch), model=self.module))
+            for row, i in enumerate(indices):
+                counted = batch["loss_weights"][row] > 0
+                results[i] = (logp[row][counted], right[row][counted])
+        return results
+
+    def rank(self, inputs: Sequence[str], choices: Sequence[Sequence[str]], *, normalise: bool = False) -> list[int]:
+        """For each input the index of the likeliest of its choices (rank classification, Brown et al. 2020, section 2.4).
+
+        Args:
+          normalise: divide log-likelihoods by the number of tokens.
+        """
+        flat = [(i, c) for i, options in zip(inputs, choices, strict=True) for c in options]
+        scores = iter(self.score([i for i, _ in flat], [c for _, c in flat], per_token=True))
+        summed = [[float(s.mean() if normalise else s.sum()) for s in (next(scores) for _ in options)] for options in choices]
+        return [int(np.argmax(s)) for s in summed]
+
+    def converter(self) -> Converter:
+        """Examples into batches for this architecture."""
+        return make_converter(self.config, self.inputs_length, self.targets_length, self.prefix_attention)
+
+    def _decode_config(self, changes: Mapping[str, Any]) -> DecodeConfig:
+        changes = dict(changes)
+        if "method" not in changes:
+            if changes.get("beams", 0) > 1:
+                changes["method"] = "beam"
+            elif {"temperature", "top_k", "top_p"} & set(changes):
+                changes["method"] = "sample"
+        fields = {f.name: getattr(self.decode, f.name) for f in dataclasses.fields(DecodeConfig)}
+        return build_config(DecodeConfig, {**fields, **changes}, "decode")
+
+    def _prompt(self, text: str) -> dict[str, np.ndarray]:
+        text = self.prefix + text
+        ids = [*self.vocabulary.encode(text), self.vocabulary.eos_id] if text else []
+        if self.config.architecture == "decoder" and not self.prefix_attention:
+            ids = ids[:-1]  # a plain language model goes on with the text
+        return {"inputs": np.asarray(ids, np.int32), "targets": np.zeros(0, np.int32)}
+
+    def _prompt_converter(self) -> Converter:
+        """Prompts are laid out as by an encoder whatever the model is: one side, no targets."""
+        return EncoderDecoderConverter(inputs_length=self.inputs_length, targets_length=1)
+
+    def _prompts(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The features that `decode_batch` reads."""
+        inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
+        if self.config.architecture == "encoder-decoder":
+            return {"encoder_inputs": inputs, "encoder_segments": segments}
+        # A decoder's prompts begin with the start token and are padded on the left.
+        inputs = np.pad(inputs, ((0, 0), (1, 0)))
+        segments = np.pad(segments, ((0, 0), (1, 0)), constant_values=1)
+        shift = [(np.arange(len(row)) - (len(row) - n)) % len(row) for row, n in zip(segments, segments.sum(1))]
+        inputs, segments = (np.take_along_axis(x, np.stack(shift), axis=1) for x in (inputs, segments))
+        result = {"decoder_inputs": inputs, "decoder_segments": segments}
+        if self.prefix_attention:
+            result["decoder_prefix"] = segments * (segments.sum(1, keepdims=True) > 1)
+        return result
+
+    def _rows(self, count: int) -> int:
+        """Rows of a batch: no more than there are examples, rounded up so that few programs are compiled."""
+        return min(self.batch_size, max(1 << (count - 1).bit_length(), 1)) if self.place is TextModel.place else self.batch_size
+
+    def _too_long(self, count: int) -> None:
+        self.report(f"{count} examples are longer than {self.inputs_length} (inputs) or {self.targets_length} (targets) "
+                    "tokens and were cut.")
+
+
+def make_converter(config: ModelConfig, inputs_length: int, targets_length: int, prefix_attention: bool,
+                   loss_on_inputs: bool = False) -> Converter:
+    """The converter of an architecture."""
+    if config.architecture == "encoder":
+        return EncoderConverter(inputs_length=inputs_length)
+    if config.architecture == "decoder":
+        return DecoderConverter(inputs_length=inputs_length, targets_length=targets_length,
+                                loss_on_inputs=loss_on_inputs, prefix_attention=prefix_attention)
+    return EncoderDecoderConverter(inputs_length=inputs_length, targets_length=targets_length)
+
+
+def check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, where: Any) -> None:
+    """Raises CheckpointError where the vocabulary has ids that the model's table does not."""
+    if vocabulary.size > config.vocab_size:
+        raise CheckpointError(f"The vocabulary of {where} has {vocabulary.size:,} ids, and the model's table {config.vocab_size:,} "
+                              "rows: it is not the one the model was trained with. Restore vocabulary/ in the workdir.")
+
+
+def fetch(arrays: Any) -> Any:
+    """Device arrays as NumPy, those of other hosts' devices included."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        return jax.tree.map(lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), arrays)
+    return jax.tree.map(np.asarray, arrays)
