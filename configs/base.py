@@ -11,16 +11,14 @@ from typing import Any
 from ml_collections import config_dict
 
 from t2t import families
-from t2t.models import ModelConfig
 from t2t.training import RunConfig
 
-TINY = ModelConfig(**{**{f.name: getattr(families.get("t5_v1_1_small"), f.name) for f in dataclasses.fields(ModelConfig)},
-                      "width": 256, "heads": 4, "head_width": 64, "mlp_width": 512, "encoder_layers": 4,
-                      "decoder_layers": 4, "vocab_size": 0})
+SMALL = dataclasses.replace(families.get("t5_v1_1_small"), width=256, heads=4, head_width=64, mlp_width=512, encoder_layers=4,
+                            decoder_layers=4, vocab_size=0)
 
 
 def get_config() -> config_dict.ConfigDict:
-    return from_dataclass(RunConfig(model=TINY))
+    return from_dataclass(RunConfig(model=SMALL))
 
 
 def from_dataclass(value: Any) -> config_dict.ConfigDict:

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import ml_collections
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from t2t.errors import UserError
@@ -18,24 +20,40 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
 
 
 def config_dict(holder: flags.FlagHolder) -> Mapping[str, Any]:
-    """The value of the --config flag as plain dicts, fields that were left unset not among them."""
+    """The value of the --config flag as plain dicts."""
     value = holder.value
     if value is None:
         raise UserError("No --config. Expected a config file, for example --config=configs/demo.py.")
-    return _plain(value)
+    return plain(value)
 
 
-def _plain(value: Any) -> Any:
-    """A ConfigDict as dicts; placeholders without a value become None."""
-    if hasattr(value, "items"):
-        return {key: _plain(value.get_ref(key).get() if hasattr(value, "get_ref") else item)
-                for key, item in value.items()}
+def plain(value: Any) -> Any:
+    """A ConfigDict as dicts, placeholders without a value as None."""
+    if isinstance(value, ml_collections.ConfigDict):
+        return {key: plain(item) for key, item in value.items()}
     return value
+
+
+def need(**given: Any) -> None:
+    """Raises UserError where a flag that is needed was not given."""
+    for name, value in given.items():
+        if not value:
+            raise UserError(f"--{name} is missing: give --{name}=…")
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs on disk, so that the same run compiles once ($JAX_COMPILATION_CACHE_DIR says where)."""
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path("~/.cache/t2t/jax").expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs `main(argv)` after parsing flags. A UserError ends the script with its message and exit status 2."""
     def quiet(argv):
+        absl_logging.set_verbosity(absl_logging.ERROR)  # the libraries' own chatter
         try:
             return main(argv)
         except UserError as error:

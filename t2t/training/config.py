@@ -1,0 +1,87 @@
+"""A run: what is learned, by which model, and how it is trained. `configs/*.py` make these."""
+
+import dataclasses
+from typing import Literal
+
+from t2t.data import DataConfig
+from t2t.errors import ConfigError
+from t2t.inference import DecodeConfig
+from t2t.models import ModelConfig
+from t2t.training.optimizers import AdamW, OptimizerConfig
+from t2t.training.schedules import ScheduleConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """How devices are laid out; −1 for all that the others leave, once."""
+
+    data: int = -1  # whole copies of the parameters, each on its share of the batch
+    fsdp: int = 1  # shares of the batch too, with the parameters split among them
+    tensor: int = 1  # every matrix product split
+
+    def __post_init__(self):
+        sizes = (self.data, self.fsdp, self.tensor)
+        if any(s < 1 and s != -1 for s in sizes) or sizes.count(-1) > 1:
+            raise ConfigError(f"mesh: expected sizes of at least 1, at most one of them −1 (all that is left), found {sizes}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained."""
+
+    steps: int = 10_000
+    batch_size: int = 64  # rows over all devices
+    microbatches: int = 1  # a batch is computed in so many parts, whose gradients add up to those of the whole
+    seed: int = 0
+
+    optimizer: OptimizerConfig = AdamW()
+    schedule: ScheduleConfig = ScheduleConfig()
+    clip_norm: float = 1.0  # of all gradients together; 0 for none
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    loss_normaliser: float = 0.0  # divide the summed loss by this constant, as T5X may; 0 for the number of target tokens
+    prng: Literal["threefry2x32", "rbg"] = "threefry2x32"  # of dropout; rbg is faster, but depends on the mesh
+    bad_steps: int = 20  # stop after so many steps in a row whose gradients are not finite
+
+    mesh: MeshConfig = MeshConfig()
+
+    log_every: int = 1
+    eval_every: int = 1000  # 0: only at the end
+    eval_examples: int = 256  # of each task during training; at the end all. 0 for all
+    final_eval_examples: int = 0  # at the end; 0 for all
+    checkpoint_every: int = 1000  # 0: only at the end
+    keep: int = 3  # newest checkpoints; the best is kept besides
+    best_metric: str = "loss"  # of the evaluation that is at the same step as a checkpoint
+    best_is_smallest: bool = True
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "microbatches", "log_every", "keep", "bad_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
+        for name in ("eval_every", "checkpoint_every", "eval_examples", "final_eval_examples", "clip_norm", "z_loss",
+                     "loss_normaliser"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)}.")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label_smoothing: expected a rate in [0, 1), found {self.label_smoothing}.")
+        if self.batch_size % self.microbatches:
+            raise ConfigError(f"batch_size {self.batch_size} is not divisible by microbatches {self.microbatches}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that a run depends on. What it learns from is a registered `task`, or files in `data.train`."""
+
+    task: str = ""
+    data: DataConfig = DataConfig()
+    model: ModelConfig
+    train: TrainConfig = TrainConfig()
+    decode: DecodeConfig = DecodeConfig()
+    init_from: str = ""  # the workdir of a run to start from: its parameters, and its vocabulary unless data names one
+
+    def check(self) -> None:
+        """Raises ConfigError where the run could not start whatever the data is."""
+        if bool(self.task) == bool(self.data.train):
+            found = f"both task '{self.task}' and data.train '{self.data.train}'" if self.task else "neither"
+            raise ConfigError(f"Expected a task or a training file, found {found}: give --config.task=NAME (launch/tasks.py lists "
+                              "them) or --config.data.train=FILE.")

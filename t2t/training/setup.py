@@ -1,0 +1,146 @@
+"""Everything a run needs before its first step: tasks, vocabulary, model, optimizer, mesh, data, and where it stopped."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2t import tasks as registry
+from t2t.checkpoints import Store, restore_params
+from t2t.data import Vocabulary
+from t2t.data.loader import Layout, Loader, Position
+from t2t.data.stream import make_streams
+from t2t.inference.text_model import check_vocabulary, make_converter
+from t2t.models import abstract_params, build, param_count
+from t2t.tasks import Task
+from t2t.training.config import RunConfig
+from t2t.training.schedules import make_schedule
+from t2t.training.sharding import check_batch, make_mesh, optimizer_shardings, param_shardings
+from t2t.training.step import TrainState, make_train_step, new_state
+from t2t.training.workdir import check_config, resolve_vocabulary, save_config
+
+NOTHING_YET = {"target_tokens": 0.0, "flops": 0.0, "seconds": 0.0, "skipped": 0}
+
+
+@dataclasses.dataclass
+class Run:
+    """A run that is ready to go on from step `first`."""
+
+    config: RunConfig
+    workdir: pathlib.Path
+    say: Callable[[str], None]
+    tasks: list[Task]
+    vocabulary: Vocabulary
+    mesh: jax.sharding.Mesh
+    state: TrainState
+    step: Callable[[TrainState, Any], tuple[TrainState, dict]]
+    loader: Loader
+    store: Store
+    first: int
+    position: Position
+    totals: dict[str, float]
+    parameters: int
+
+    @property
+    def evaluation_rows(self) -> int:
+        """Rows of a batch of evaluation: no fewer than 32, and a multiple of the shares of the mesh."""
+        shares = self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+        return -(-max(self.config.train.batch_size, 32) // shares) * shares
+
+
+def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None]) -> Run:
+    """Makes a run ready; see `loop.train` for the arguments and errors."""
+    check_config(workdir, config)
+    mesh = make_mesh(config.train.mesh)
+    check_batch(mesh, config.train.batch_size, config.train.microbatches)
+    shares = find_tasks(config)
+    tasks = [task for task, _ in shares]
+    vocabulary = resolve_vocabulary(workdir, config, tasks, say)
+    config = _with_vocabulary(config, vocabulary)
+    model, schedule = build(config.model), make_schedule(config.train.schedule, config.train.steps)
+    transform = config.train.optimizer.transform(schedule)
+    abstract, shardings = _abstract_state(config, mesh, transform)
+    store = Store(workdir / "checkpoints", keep=config.train.keep, best=config.train.best_metric,
+                  smaller_is_better=config.train.best_is_smallest, report=say)
+    restored = store.restore_newest(abstract.params, dataclasses.replace(abstract, params=None))
+    if restored is None:
+        state, first, position, totals = _first_state(config, model, transform, shardings, say), 0, None, dict(NOTHING_YET)
+    else:
+        params, rest, meta = restored
+        state = dataclasses.replace(rest, params=params)
+        first, position, totals = meta["step"], meta["position"], meta["totals"]
+        say(f"Going on from the checkpoint of step {first}.")
+    if jax.process_index() == 0:
+        save_config(workdir, config)
+    loader = _loader(config, shares, vocabulary, position)
+    step = jax.jit(make_train_step(model, transform, schedule, config.train), donate_argnums=0,
+                   out_shardings=(shardings, None))
+    parameters = param_count(config.model)
+    shape = " × ".join(f"{name} {size}" for name, size in mesh.shape.items())
+    say(f"{parameters:,} parameters · vocabulary of {vocabulary.size:,} · mesh {shape} · batches of "
+        f"{config.train.batch_size} rows" + (f" in {config.train.microbatches} parts" if config.train.microbatches > 1 else "")
+        + f" · {', '.join(f'{t.name} {100 * s:.0f} %' for t, s in shares)}")
+    return Run(config, workdir, say, tasks, vocabulary, mesh, state, step, loader, store, first,
+               position if position is not None else [[0, 0]] * config.data.shards, totals, parameters)
+
+
+def find_tasks(config: RunConfig) -> list[tuple[Task, float]]:
+    """The tasks of a run with their shares: of a registered task or mixture, or of the user's own files."""
+    if config.data.train:
+        return [(registry.from_files(config.data), 1.0)]
+    return registry.tasks_of(registry.get(config.task), config.data.data_dir)
+
+
+def _with_vocabulary(config: RunConfig, vocabulary: Vocabulary) -> RunConfig:
+    """The config with the model's vocabulary size filled in: the vocabulary's, up to the next multiple of 128."""
+    if not config.model.vocab_size:
+        size = -(-vocabulary.size // 128) * 128
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=size))
+    check_vocabulary(config.model, vocabulary, "the run")
+    return config
+
+
+def _abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) -> tuple[TrainState, TrainState]:
+    """The shapes of the state, with their shardings; and the shardings alone."""
+    boxed = abstract_params(config.model)
+    params, of_params = nn.meta.unbox(boxed), param_shardings(mesh, boxed)
+    state = jax.eval_shape(lambda p: new_state(p, transform), params)
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    shardings = jax.tree.map(lambda _: replicated, state)
+    shardings = dataclasses.replace(shardings, params=of_params,
+                                    optimizer=optimizer_shardings(mesh, state.optimizer, params, of_params))
+    state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
+    return state, shardings
+
+
+def _first_state(config: RunConfig, model: nn.Module, transform: Any, shardings: TrainState,
+                 say: Callable[[str], None]) -> TrainState:
+    """The state before the first step: initialised, or from another run's parameters."""
+    if config.init_from:
+        abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+                                nn.meta.unbox(abstract_params(config.model)), shardings.params)
+        params, step = restore_params(pathlib.Path(config.init_from) / "checkpoints", abstract, report=say)
+        say(f"Starting from the parameters of {config.init_from}, step {step}.")
+        return jax.jit(lambda p: new_state(p, transform), out_shardings=shardings, donate_argnums=0)(params)
+
+    def initial(key):
+        features = {name: jnp.zeros((1, 8), jnp.int32) for side in ("encoder", "decoder")
+                    for name in (f"{side}_inputs", f"{side}_segments", f"{side}_positions")}
+        return new_state(nn.meta.unbox(model.init(key, features)["params"]), transform)
+
+    return jax.jit(initial, out_shardings=shardings)(jax.random.key(config.train.seed))
+
+
+def _loader(config: RunConfig, shares: list[tuple[Task, float]], vocabulary: Vocabulary, start: Position | None) -> Loader:
+    data = config.data
+    lengths = (data.inputs_length, data.targets_length)
+    parts = [task.part("train", vocabulary, lengths=lengths, rate=share, data_dir=data.data_dir) for task, share in shares]
+    converter = make_converter(config.model, *lengths, data.prefix_attention, data.loss_on_inputs)
+    layout = Layout(converter=converter, batch_size=config.train.batch_size, packing=data.packing, buckets=data.buckets,
+                    too_long=data.too_long)
+    return Loader(make_streams(parts, seed=config.train.seed, shards=data.shards), layout, host=jax.process_index(),
+                  hosts=jax.process_count(), start=start, workers=data.workers, prefetch=data.prefetch)
