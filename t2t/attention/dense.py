@@ -31,7 +31,8 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, pattern: Patte
       bias: added to the scaled logits, broadcastable to [b h n m].
       query_segments, key_segments: int [b n], [b m]; only equal, non-zero segments meet. Both or neither.
       query_positions, key_positions: int [b n], [b m] for the pattern; 0, 1, … where not given. Both or neither.
-      prefix: int or bool [b m]; a pair of true positions of self-attention meets whatever the pattern says (prefix LM).
+      prefix: int or bool [b m]; a pair of true positions of self-attention meets whatever the pattern says (prefix LM). Where
+        there are fewer queries than keys, they are the first n of them.
       scale: of the logits; 1/sqrt(k) by default.
       dropout_rate: of the attention weights, active where `dropout_key` is given.
       dropout_over_queries: one dropout mask over keys for all the queries of a row, as T5 does.
@@ -77,7 +78,7 @@ def allowed_pairs(n: int, m: int, *, pattern: Pattern, query_segments=None, key_
         allowed = pattern.allows(query_positions[:, None, :, None], key_positions[:, None, None, :])
     if prefix is not None and allowed is not None:
         inside = prefix.astype(bool)
-        allowed = allowed | (inside[:, None, :, None] & inside[:, None, None, :])
+        allowed = allowed | (inside[:, None, :n, None] & inside[:, None, None, :])
     if query_segments is not None:
         same = query_segments[:, None, :, None] == key_segments[:, None, None, :]
         same = same & (key_segments > 0)[:, None, None, :]

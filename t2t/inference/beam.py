@@ -78,7 +78,8 @@ def beam_search(first_logits: jax.Array, state: Any, step: Callable[[jax.Array, 
         rows = (jnp.arange(b)[:, None] * k + jnp.take_along_axis(beam, kept, axis=1)).reshape(-1)
         return new, rows, jnp.take_along_axis(token, kept, axis=1).reshape(-1)
 
-    def goes_on(loop: _Loop) -> jax.Array:
+    def goes_on(carry) -> jax.Array:
+        loop, _ = carry
         # A log-probability only falls, so its best score is at the greatest length (α ≥ 0).
         hope = loop.alive_logp[:, 0] / penalty(n, alpha)
         return (loop.i < n) & jnp.any(hope > loop.ended_scores[:, -1])
