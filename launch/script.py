@@ -1,8 +1,9 @@
 """What every launch script shares: the --config flag, and mistakes told without a traceback."""
 
+import contextlib
 import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -39,6 +40,40 @@ def need(**given: Any) -> None:
     for name, value in given.items():
         if not value:
             raise UserError(f"--{name} is missing: give --{name}=…")
+
+
+def integer(name: str, text: str) -> int:
+    """The number that a flag holds as text."""
+    if not text.isdigit():
+        raise UserError(f"--{name}: expected a number or a word it knows, found '{text}'.")
+    return int(text)
+
+
+def say(text: str) -> None:
+    """A line for people, apart from what is output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on the terminal, as a function (done, total); nothing where errors go elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                  console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows in columns."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, ["-" * w for w in widths], *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 
 
 def use_compilation_cache() -> None:

@@ -189,6 +189,7 @@ def train_sentencepiece(texts: Iterable[str], size: int, *, model_type: str = "u
             sentence_iterator=(t for t in texts if t), model_writer=out, vocab_size=size, model_type=model_type,
             pad_id=PAD, eos_id=1, unk_id=2, bos_id=-1, byte_fallback=True, hard_vocab_limit=False,
             normalization_rule_name="identity", remove_extra_whitespaces=False, character_coverage=character_coverage,
+            split_by_unicode_script=False,  # words like I_TURN_LEFT may be one piece
             max_sentence_length=1 << 16, num_threads=1, minloglevel=2)
     except RuntimeError as error:
         reason = re.sub(r"^.*\) \[[^]]*\] ?", "", str(error)).strip()

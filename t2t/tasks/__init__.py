@@ -6,8 +6,8 @@ from t2t.tasks.objective import Objective
 from t2t.tasks.registry import get, names, register, tasks_of, unregister
 from t2t.tasks.task import Task
 
-from t2t.tasks import embedded  # isort: skip  (registers)
+from t2t.tasks import embedded, t5  # isort: skip  (they register)
 from t2t.tasks.from_files import from_files
 
-__all__ = ["METRICS", "Mixture", "Objective", "Task", "embedded", "from_files", "get", "names", "register", "tasks_of",
+__all__ = ["METRICS", "Mixture", "Objective", "Task", "embedded", "from_files", "get", "names", "register", "t5", "tasks_of",
            "unregister"]

@@ -59,7 +59,7 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     check_batch(mesh, config.train.batch_size, config.train.microbatches)
     shares = find_tasks(config)
     tasks = [task for task, _ in shares]
-    vocabulary = resolve_vocabulary(workdir, config, tasks, say)
+    vocabulary = resolve_vocabulary(workdir, config, [task for task, share in shares if share], say)
     config = _with_vocabulary(config, vocabulary)
     model, schedule = build(config.model), make_schedule(config.train.schedule, config.train.steps)
     transform = config.train.optimizer.transform(schedule)
@@ -138,7 +138,7 @@ def _first_state(config: RunConfig, model: nn.Module, transform: Any, shardings:
 def _loader(config: RunConfig, shares: list[tuple[Task, float]], vocabulary: Vocabulary, start: Position | None) -> Loader:
     data = config.data
     lengths = (data.inputs_length, data.targets_length)
-    parts = [task.part("train", vocabulary, lengths=lengths, rate=share, data_dir=data.data_dir) for task, share in shares]
+    parts = [task.part("train", vocabulary, lengths=lengths, rate=share, data_dir=data.data_dir) for task, share in shares if share]
     converter = make_converter(config.model, *lengths, data.prefix_attention, data.loss_on_inputs)
     layout = Layout(converter=converter, batch_size=config.train.batch_size, packing=data.packing, buckets=data.buckets,
                     too_long=data.too_long)
