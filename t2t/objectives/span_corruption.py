@@ -36,8 +36,9 @@ def lengths(inputs_length: int, noise_density: float = 0.15, mean_span: float = 
 def noise_mask(length: int, generator: np.random.Generator, noise_density: float = 0.15,
                mean_span: float = 3.0) -> np.ndarray:
     """Which of `length` ≥ 2 tokens are noise, bool [length]: alternating runs, of which the first is kept."""
-    noise = min(max(round(length * noise_density), 1), length - 1)
-    spans = min(max(round(noise / mean_span), 1), noise, length - noise)
+    # In single precision as in T5: 190·0.15 rounds to 29 there, and to 28 in double precision, in which `lengths` counts.
+    noise = min(max(round(float(np.float32(length) * np.float32(noise_density))), 1), length - 1)
+    spans = min(max(round(float(np.float32(noise) / np.float32(mean_span))), 1), noise, length - noise)
     kept_runs, noise_runs = _segmentation(length - noise, spans, generator), _segmentation(noise, spans, generator)
     runs = np.stack([kept_runs, noise_runs], axis=1).reshape(-1)
     return np.repeat(np.arange(2 * spans) % 2 == 1, runs)
