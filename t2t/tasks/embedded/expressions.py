@@ -1,12 +1,15 @@
 """A small parser of formulas: a model's answer is read by it, never by Python's `eval`."""
 
+import cmath
 import re
 from typing import Any
 
 MAX_TOKENS = 120  # of an answer: what is longer, or has a greater number in it, is no answer, and would take long to judge
 MAX_NUMBER = 10_000
 MAX_POWER = 12
+MAX_DEGREE = MAX_POWER**2  # of a power of a power
 FUNCTIONS = ("sin", "cos", "exp", "log", "sqrt")
+_DIGITS = "0123456789"  # not str.isdigit, which also takes what int() does not, such as a superscript two
 
 
 class ParseError(ValueError):
@@ -19,7 +22,7 @@ def parse(text: str, variables: tuple[str, ...], functions: tuple[str, ...] = ()
     Raises:
       ParseError: a text that is no formula over these variables and functions, or too large a one.
     """
-    tokens = re.findall(r"\s*(\d+|[A-Za-z]+|\S)", text)
+    tokens = re.findall(r"[0-9]+|[A-Za-z]+|\S", text)
     if not tokens or len(tokens) > MAX_TOKENS:
         raise ParseError(f"expected 1 to {MAX_TOKENS} symbols, found {len(tokens)}")
     reader = _Reader(tokens, variables, functions)
@@ -27,6 +30,19 @@ def parse(text: str, variables: tuple[str, ...], functions: tuple[str, ...] = ()
     if reader.at < len(tokens):
         raise ParseError(f"unexpected {tokens[reader.at]!r}")
     return tree
+
+
+def _integer(token: str, most: int) -> int:
+    """The number that a token is. A long one is refused by its length: Python does not convert thousands of digits."""
+    if token[0] not in _DIGITS or len(token) > len(str(most)) or int(token) > most:
+        raise ParseError(f"expected a number of 0 to {most}, found {token[:40]!r}")
+    return int(token)
+
+
+def _degree(tree: tuple) -> int:
+    """The greatest product of exponents, one inside the other, in a formula."""
+    inner = max((_degree(part) for part in tree[1:] if isinstance(part, tuple)), default=1)
+    return inner * tree[2][1] if tree[0] == "^" else inner
 
 
 class _Reader:
@@ -68,17 +84,15 @@ class _Reader:
         if self._peek() != "^":
             return base
         self._take()
-        exponent = self._take()
-        if not exponent.isdigit() or int(exponent) > MAX_POWER:
-            raise ParseError(f"expected an exponent of 0 to {MAX_POWER}, found {exponent!r}")
-        return ("^", base, ("number", int(exponent)))
+        exponent = _integer(self._take(), MAX_POWER)
+        if exponent * _degree(base) > MAX_DEGREE:
+            raise ParseError(f"expected powers of powers up to {MAX_DEGREE} in all, found more")
+        return ("^", base, ("number", exponent))
 
     def atom(self):
         token = self._take()
-        if token.isdigit():
-            if int(token) > MAX_NUMBER:
-                raise ParseError(f"expected a number up to {MAX_NUMBER}, found {token}")
-            return ("number", int(token))
+        if token[0] in _DIGITS:
+            return ("number", _integer(token, MAX_NUMBER))
         if token in self.variables:
             return ("variable", token)
         if token == "(":
@@ -93,8 +107,28 @@ class _Reader:
         raise ParseError(f"unexpected {token!r}")
 
 
-def to_sympy(text: str) -> Any:
-    """A formula in x as a SymPy expression. Raises ParseError."""
+def value(tree: tuple, x: float) -> complex:
+    """A formula in x at a point, in floating point.
+
+    Raises:
+      ArithmeticError, ValueError: it has no finite value there: a division by zero, a logarithm of zero, an overflow.
+    """
+    kind, *rest = tree
+    if kind == "number":
+        return complex(rest[0])
+    if kind == "variable":
+        return complex(x)
+    a, *others = (value(r, x) for r in rest)
+    if kind in FUNCTIONS:
+        return getattr(cmath, kind)(a)
+    if kind == "neg":
+        return -a
+    (b,) = others
+    return a + b if kind == "+" else a - b if kind == "-" else a * b if kind == "*" else a / b if kind == "/" else a ** int(b.real)
+
+
+def to_sympy(tree: tuple) -> Any:
+    """A formula in x, as `parse` reads it, as a SymPy expression. Raises ParseError for a division by zero."""
     import sympy
 
     def convert(tree):
@@ -110,7 +144,7 @@ def to_sympy(text: str) -> Any:
                 "^": lambda a, b: a**b, "neg": lambda a: -a, "sin": sympy.sin, "cos": sympy.cos, "exp": sympy.exp,
                 "log": sympy.log, "sqrt": sympy.sqrt}[kind](*arguments)
 
-    return convert(parse(text, ("x",), FUNCTIONS))
+    return convert(tree)
 
 
 def evaluate(tree: tuple, values: dict[str, int]) -> int:

@@ -5,6 +5,7 @@ costs no computer algebra to make; SymPy only judges the answers.
 """
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from t2t.tasks.embedded import expressions
 
 Term = tuple[str, int, int]  # g ("" for 1), n, b
 Sum = dict[Term, int]  # term → c
+
+POINTS = (Fraction(3, 7), Fraction(-5, 4), Fraction(17, 9))  # where a derivative is compared before algebra is tried
+LARGEST = 1e12  # that an answer may be at them; those of the problems here stay under 1e7
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,19 +85,25 @@ def problem(generator: np.random.Generator, difficulty: Difficulty = EASY) -> di
 
 
 def verify(question: str, answer: str) -> bool:
-    """Whether `answer` is an antiderivative of the function after the prefix of `question`; anything unreadable is not."""
+    """Whether `answer` is an antiderivative of the function after the prefix of `question`.
+
+    Whatever cannot be read is not, nor is what has no value of ordinary size where the two are compared: a logarithm of zero,
+    or a tower of exponentials, on which exact arithmetic would take for ever.
+    """
     import sympy
 
     try:
-        f = expressions.to_sympy(question.split(":", 1)[1])
-        big_f = expressions.to_sympy(answer)
-    except expressions.ParseError:
+        f, big_f = (expressions.parse(text, ("x",), expressions.FUNCTIONS) for text in (question.split(":", 1)[1], answer))
+        if any(not abs(expressions.value(big_f, float(p))) < LARGEST for p in POINTS):
+            return False
+        f, big_f = expressions.to_sympy(f), expressions.to_sympy(big_f)
+    except (expressions.ParseError, ArithmeticError, ValueError):
         return False
     x = sympy.Symbol("x")
     difference = sympy.diff(big_f, x) - f
-    for point in (sympy.Rational(3, 7), sympy.Rational(-5, 4), sympy.Rational(17, 9)):  # cheap, and nearly always enough
-        value = sympy.N(difference.subs(x, point), 30)
-        scale = 1 + abs(sympy.N(f.subs(x, point), 30))
+    for point in POINTS:  # cheap, and nearly always enough
+        here = sympy.Rational(point)
+        value, scale = sympy.N(difference.subs(x, here), 30), 1 + abs(sympy.N(f.subs(x, here), 30))
         if not value.is_finite or abs(value) > 1e-12 * scale:
             return False
     return sympy.simplify(sympy.expand(difference)) == 0
