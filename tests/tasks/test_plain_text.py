@@ -1,0 +1,99 @@
+"""Plain text files learned under an objective: nothing of the text is lost, and everything follows from the seed."""
+
+import numpy as np
+import pytest
+
+from t2t.data import ByteVocabulary
+from t2t.data.config import DataConfig
+from t2t.errors import DataError
+from t2t.tasks import Objective, from_files
+from t2t.tasks.objective import Chunks
+
+VOCABULARY = ByteVocabulary()
+LINES = [f"Line {i} says that {'very ' * (i % 7)}little is lost, not even ünïcode." for i in range(60)]
+
+
+@pytest.fixture
+def text_file(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(LINES) + "\n", encoding="utf-8")
+    return path
+
+
+def examples(path, objective, lengths=(64, 64), split="train"):
+    task = from_files(DataConfig(train=str(path), validation=str(path), objective=objective))
+    part = task.part(split, VOCABULARY, lengths=lengths)
+    return [part.function(part.examples[i], np.random.default_rng(i)) for i in range(len(part.examples))]
+
+
+def tokens_of(example) -> list[int]:
+    """The text of an example, with the spans of the targets put back in the place of their sentinels."""
+    inputs, targets = ([int(t) for t in example[side] if t != VOCABULARY.eos_id] for side in ("inputs", "targets"))
+    sentinels = [VOCABULARY.sentinel(i) for i in range(30)]  # ids of bytes that no UTF-8 text has
+    if not targets or targets[0] not in sentinels:
+        return inputs + targets
+    spans: dict[int, list[int]] = {}
+    for token in targets:
+        if token in sentinels:
+            current = spans.setdefault(token, [])
+        else:
+            current.append(token)
+    return [t for token in inputs for t in spans.get(token, [token])]
+
+
+@pytest.mark.parametrize("objective", ["causal_lm", "prefix_lm", "span_corruption"])
+def test_the_chunks_are_the_text_end_to_end(text_file, objective):
+    chunks = [tokens_of(e) for e in examples(text_file, objective)]
+    assert len(chunks) > 10
+    assert len({len(c) for c in chunks[:-1]}) == 1
+    assert VOCABULARY.decode([t for c in chunks for t in c]) == text_file.read_text(encoding="utf-8")
+
+
+def test_span_corruption_fills_the_lengths_it_was_given(text_file):
+    whole = examples(text_file, "span_corruption", lengths=(64, 20))[:-1]
+    assert {len(e["inputs"]) for e in whole} == {64}
+    assert max(len(e["targets"]) for e in whole) <= 20
+    assert all(e[side][-1] == VOCABULARY.eos_id for e in whole for side in ("inputs", "targets"))
+
+
+def test_targets_too_short_for_the_inputs_are_an_error_that_names_the_fix(text_file):
+    with pytest.raises(DataError, match=r"inputs_length 512 makes targets of 114 tokens, more than data.targets_length 64: "
+                                        "set data.targets_length to 114"):
+        examples(text_file, "span_corruption", lengths=(512, 64))
+
+
+def test_causal_lm_has_consecutive_tokens_of_the_text_and_no_inputs(text_file):
+    chunks = examples(text_file, "causal_lm", lengths=(64, 33))
+    assert all(len(c["inputs"]) == 0 for c in chunks)
+    assert {len(c["targets"]) for c in chunks[:-1]} == {32}
+
+
+def test_the_same_seed_gives_the_same_examples(text_file):
+    for objective in ("prefix_lm", "span_corruption"):
+        first, again = examples(text_file, objective), examples(text_file, objective)
+        assert all(np.array_equal(a[s], b[s]) for a, b in zip(first, again) for s in ("inputs", "targets"))
+
+
+def test_a_long_document_gives_a_chunk_from_within_and_a_short_one_all():
+    document = "".join(chr(ord("a") + i % 26) for i in range(500))
+    chunks = Chunks([document, document, "short"], VOCABULARY, 40, documents=True)
+    assert len(chunks) == 3
+    assert len(chunks[0]) == len(chunks[1]) == 40
+    assert VOCABULARY.decode(chunks[0]) in document
+    assert VOCABULARY.decode(chunks[0]) != VOCABULARY.decode(chunks[1])
+    assert chunks[2].tolist() == [*VOCABULARY.encode("short"), VOCABULARY.eos_id]
+
+
+def test_the_end_of_lines_is_held_out_where_no_validation_file_is_given(text_file):
+    task = from_files(DataConfig(train=str(text_file), objective="causal_lm"))
+    train, validation = ([task.text(e, np.random.default_rng(0))["targets"] for e in task.raw(s)] for s in ("train", "validation"))
+    assert train + validation == LINES
+    assert len(validation) == 3
+    assert task.metric_functions() == []
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "prefix_lm", "span_corruption"])
+def test_one_token_that_nothing_can_be_cut_from_is_learned_as_it_is(kind):
+    example = Objective(kind=kind).apply(np.array([77], np.int32), np.random.default_rng(0), VOCABULARY)
+    assert example["inputs"].tolist() == []
+    assert example["targets"].tolist() == [77]
