@@ -9,6 +9,6 @@ def causal_lm(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def prefix_lm(tokens: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A text of n ≥ 2 tokens split at a point uniform in [1, n − 1] (Raffel et al. 2020, section 3.2.3): (prefix, rest)."""
+    """A text of n ≥ 2 tokens split uniformly in [1, n − 1] (Raffel et al. 2020, section 3.2.3): (prefix, rest)."""
     split = int(generator.integers(1, len(tokens)))
     return np.asarray(tokens[:split]), np.asarray(tokens[split:])

@@ -1,7 +1,7 @@
 """T5's span corruption: spans of the text are replaced by sentinels, and the targets say what stood there.
 
-Raffel et al. 2020, section 3.1.4, exact as in its code: the mask begins with kept tokens and ends with noise, rounding is half to
-even, and the targets have no sentinel at the end (the paper's figure shows one, the code makes none).
+Raffel et al. 2020, section 3.1.4, exact as in its code: the mask begins with kept tokens and ends with noise, rounding
+is half to even, and the targets have no sentinel at the end (the paper's figure shows one, the code makes none).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ def lengths(inputs_length: int, noise_density: float = 0.15, mean_span: float = 
         return raw - noise + spans + 1, noise + spans + 1, spans
 
     if sizes(2)[0] > inputs_length:
-        raise ConfigError(f"inputs_length {inputs_length} is too short for span corruption: expected at least {sizes(2)[0]}.")
+        raise ConfigError(f"inputs_length {inputs_length} is too short for span corruption: "
+                          f"expected at least {sizes(2)[0]}.")
     raw = 2
     while sizes(raw + 1)[0] <= inputs_length:
         raw += 1
@@ -36,7 +37,7 @@ def lengths(inputs_length: int, noise_density: float = 0.15, mean_span: float = 
 def noise_mask(length: int, generator: np.random.Generator, noise_density: float = 0.15,
                mean_span: float = 3.0) -> np.ndarray:
     """Which of `length` ≥ 2 tokens are noise, bool [length]: alternating runs, of which the first is kept."""
-    # In single precision as in T5: 190·0.15 rounds to 29 there, and to 28 in double precision, in which `lengths` counts.
+    # In single precision as in T5: 190·0.15 rounds to 29 there, and to 28 in double precision (of `lengths`, as in T5).
     noise = min(max(round(float(np.float32(length) * np.float32(noise_density))), 1), length - 1)
     spans = min(max(round(float(np.float32(noise) / np.float32(mean_span))), 1), noise, length - noise)
     kept_runs, noise_runs = _segmentation(length - noise, spans, generator), _segmentation(noise, spans, generator)

@@ -41,9 +41,17 @@ def reconstruct(inputs, targets) -> list[int]:
     return [t for name, kept in pieces(inputs) for t in [*missing.get(name, []), *kept]]
 
 
-@pytest.mark.parametrize(("inputs", "raw", "targets", "spans"), [
-    (128, 141, 29, 7), (256, 284, 58, 14), (512, 568, 114, 28), (1024, 1137, 229, 57), (2048, 2274, 456, 114),
-    (4096, 4550, 910, 227)])
+@pytest.mark.parametrize(
+    ("inputs", "raw", "targets", "spans"),
+    [
+        (128, 141, 29, 7),
+        (256, 284, 58, 14),
+        (512, 568, 114, 28),
+        (1024, 1137, 229, 57),
+        (2048, 2274, 456, 114),
+        (4096, 4550, 910, 227),
+    ],
+)
 def test_lengths_are_those_of_t5(inputs, raw, targets, spans):
     assert lengths(inputs) == (raw, targets, spans)
 
@@ -77,8 +85,10 @@ def test_the_mask_of_t5s_test_has_the_same_make_up():
     assert sum(noise for noise, _ in runs(mask)) == 4
 
 
-# 190 and 350 round up in single precision, in which T5 multiplies, and down in double; 10, 30 and 50 are halves: to even.
-@pytest.mark.parametrize(("length", "noise"), [(10, 2), (30, 4), (50, 8), (190, 29), (350, 53), (568, 85), (2, 1), (3, 1)])
+# 190 and 350 round up in single precision, in which T5 multiplies, and down in double; 10, 30, 50 are halves: to even.
+@pytest.mark.parametrize(
+    ("length", "noise"), [(10, 2), (30, 4), (50, 8), (190, 29), (350, 53), (568, 85), (2, 1), (3, 1)]
+)
 def test_noise_rounds_as_in_t5(length, noise):
     assert noise_mask(length, np.random.default_rng(0)).sum() == noise
 
@@ -118,8 +128,12 @@ def test_replaced_spans_are_those_of_t5s_test():
     assert tokens.tolist() == [10, 11, 12, 13, 14, 15]  # untouched
 
 
-@given(st.lists(st.integers(0, 999), min_size=2, max_size=300), st.floats(0.0, 1.0), st.floats(1.0, 10.0),
-       st.integers(0, 2**32))
+@given(
+    st.lists(st.integers(0, 999), min_size=2, max_size=300),
+    st.floats(0.0, 1.0),
+    st.floats(1.0, 10.0),
+    st.integers(0, 2**32),
+)
 def test_the_text_can_be_put_together_again(tokens, density, mean_span, seed):
     inputs, targets = span_corruption(np.array(tokens), np.random.default_rng(seed), sentinel, density, mean_span)
     assert reconstruct(inputs, targets) == tokens
@@ -160,7 +174,9 @@ def test_more_spans_than_sentinels_is_an_error_that_names_the_fix():
     vocabulary = ByteVocabulary()
     raw, _, spans = lengths(1_810)  # the first inputs length at which T5's code runs into its text pieces
     assert spans == 101
-    with pytest.raises(DataError, match=r"needs sentinel 100, and the vocabulary has 100: use shorter inputs, longer spans"):
+    with pytest.raises(
+        DataError, match=r"needs sentinel 100, and the vocabulary has 100: use shorter inputs, longer spans"
+    ):
         span_corruption(np.arange(raw), np.random.default_rng(0), vocabulary.sentinel)
     span_corruption(np.arange(raw), np.random.default_rng(0), vocabulary.sentinel, mean_span=20.0)
 

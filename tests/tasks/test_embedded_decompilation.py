@@ -11,10 +11,20 @@ from t2t.tasks.embedded import decompilation, expressions
 CODE = "decompile: load a load b sub push 3 mul"  # (a - b) * 3
 
 
-@pytest.mark.parametrize(("code", "value"), [
-    ("push 7", 7), ("load b", 5), ("push 7 neg", -7), ("load a load b add", 7), ("load a load b sub", -3),
-    ("load a load b swap sub", 3), ("load b dup mul", 25), ("load a dup load b swap mul add", 12),
-    ("push 10 push 4 push 3 sub sub", 9)])
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("push 7", 7),
+        ("load b", 5),
+        ("push 7 neg", -7),
+        ("load a load b add", 7),
+        ("load a load b sub", -3),
+        ("load a load b swap sub", 3),
+        ("load b dup mul", 25),
+        ("load a dup load b swap mul add", 12),
+        ("push 10 push 4 push 3 sub sub", 9),
+    ],
+)
 def test_the_machine(code, value):
     assert decompilation.execute(code, {"a": 2, "b": 5, "c": 0}) == value
 
@@ -37,9 +47,19 @@ def test_code_and_text_of_an_expression_have_its_value(depth):
         assert expressions.evaluate(expressions.parse(text, ("a", "b", "c")), values) == expected, text
 
 
-@pytest.mark.parametrize(("text", "brackets"), [
-    ("a - (b - c)", True), ("(a - b) - c", False), ("a * (b + c)", True), ("(a * b) + c", False), ("-(a + b)", True),
-    ("a - (-b)", False), ("a * (b * c)", False), ("(-a) * b", False)])
+@pytest.mark.parametrize(
+    ("text", "brackets"),
+    [
+        ("a - (b - c)", True),
+        ("(a - b) - c", False),
+        ("a * (b + c)", True),
+        ("(a * b) + c", False),
+        ("-(a + b)", True),
+        ("a - (-b)", False),
+        ("a * (b * c)", False),
+        ("(-a) * b", False),
+    ],
+)
 def test_text_has_no_more_brackets_than_it_needs(text, brackets):
     tree = expressions.parse(text, ("a", "b", "c"))
     out = decompilation.render(tree)
@@ -52,7 +72,10 @@ def test_equal_operands_are_duplicated_and_some_are_swapped():
     words = [decompilation.problem(np.random.default_rng(i))["inputs"].split()[1:] for i in range(300)]
     assert all(any(op in w for w in words) for op in ("push", "load", "add", "sub", "mul", "neg", "dup", "swap"))
     assert decompilation.compile_expression(("*", ("variable", "a"), ("variable", "a")), np.random.default_rng(0)) == [
-        "load a", "dup", "mul"]
+        "load a",
+        "dup",
+        "mul",
+    ]
 
 
 def test_the_verifier_accepts_every_target_and_hardly_any_other():
@@ -62,20 +85,53 @@ def test_the_verifier_accepts_every_target_and_hardly_any_other():
     assert sum(wrong) <= 4  # chance: a few problems have the same value, such as 0
 
 
-@pytest.mark.parametrize("answer", ["(a - b) * 3", "3*(a-b)", "3 * a - 3 * b", "-(b - a) * 3", " a+a+a -b-b-b ", "(((a - b))) * 3",
-                                    "(a - b) * (5 - 2)"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "(a - b) * 3",
+        "3*(a-b)",
+        "3 * a - 3 * b",
+        "-(b - a) * 3",
+        " a+a+a -b-b-b ",
+        "(((a - b))) * 3",
+        "(a - b) * (5 - 2)",
+    ],
+)
 def test_equivalent_expressions_are_accepted(answer):
     assert decompilation.verify(CODE, answer)
 
 
-@pytest.mark.parametrize("answer", ["(b - a) * 3", "a - b * 3", "(a - b) * 2", "(a - b) * 3 + 1", "a", "0", "(a - b) * c"])
+@pytest.mark.parametrize(
+    "answer", ["(b - a) * 3", "a - b * 3", "(a - b) * 2", "(a - b) * 3 + 1", "a", "0", "(a - b) * c"]
+)
 def test_wrong_expressions_are_rejected(answer):
     assert not decompilation.verify(CODE, answer)
 
 
-@pytest.mark.parametrize("answer", [
-    "", " ", "(a - b * 3", "a -", "3a", "d", "(a - b) * 3 / 1", "(a - b)^1 * 3", "(a - b) * ³", "9" * 5_000, "*".join(["9999"] * 61),
-    "(" * 119 + "a", "-" * 119 + "a", "(a - b) * 3)", "load a", "__import__('os').getcwd()", "<extra_id_0>", "🙂", "\x00"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        " ",
+        "(a - b * 3",
+        "a -",
+        "3a",
+        "d",
+        "(a - b) * 3 / 1",
+        "(a - b)^1 * 3",
+        "(a - b) * ³",
+        "9" * 5_000,
+        "*".join(["9999"] * 61),
+        "(" * 119 + "a",
+        "-" * 119 + "a",
+        "(a - b) * 3)",
+        "load a",
+        "__import__('os').getcwd()",
+        "<extra_id_0>",
+        "🙂",
+        "\x00",
+    ],
+)
 def test_garbage_is_wrong_and_never_a_crash(answer):
     assert not decompilation.verify(CODE, answer)
 
@@ -92,8 +148,10 @@ def test_the_stated_chance_level():
 
 
 def test_deeper_code_by_parameter():
-    lengths = [np.mean([len(decompilation.problem(np.random.default_rng(i), depth)["inputs"]) for i in range(100)])
-               for depth in (1, 2, 4)]
+    lengths = [
+        np.mean([len(decompilation.problem(np.random.default_rng(i), depth)["inputs"]) for i in range(100)])
+        for depth in (1, 2, 4)
+    ]
     assert lengths == sorted(lengths)
     assert lengths[2] > 2 * lengths[1]
 
@@ -103,5 +161,7 @@ def test_the_tasks_metric_is_the_share_of_verified_answers():
     examples = [task.text(task.raw("test")[i], np.random.default_rng(0)) for i in range(4)]
     answers = [f"0 + ({examples[0]['targets']})", "a * b * c + 9876", "", examples[3]["targets"]]
     (metric,) = task.metric_functions()
-    assert metric([task.postprocess(e["targets"], e, True) for e in examples],
-                  [task.postprocess(a, e, False) for a, e in zip(answers, examples)]) == {"verified": 50.0}
+    assert metric(
+        [task.postprocess(e["targets"], e, True) for e in examples],
+        [task.postprocess(a, e, False) for a, e in zip(answers, examples)],
+    ) == {"verified": 50.0}

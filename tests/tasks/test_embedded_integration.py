@@ -36,47 +36,111 @@ def test_the_verifier_accepts_the_target_and_rejects_another_problems(difficulty
         assert integration.verify(problem["inputs"], other["targets"]) == (problem["inputs"] == other["inputs"])
 
 
-@pytest.mark.parametrize(("question", "answer"), [
-    ("3*x^2 - 2*cos(2*x)", "x^3 - sin(2*x)"),
-    ("3*x^2 - 2*cos(2*x)", "x*x*x-sin(x+x)+7"),  # the constant is free
-    ("3*x^2 - 2*cos(2*x)", " -2*sin(x)*cos(x) + x^3 - 100/3 "),
-    ("2*sin(x)*cos(x)", "sin(x)^2"),
-    ("2*sin(x)*cos(x)", "-cos(x)^2"),
-    ("2*sin(x)*cos(x)", "-cos(2*x)/2"),
-    ("x*exp(x)", "(x - 1)*exp(x)"),
-    ("x*exp(x)", "x*exp(x) - exp(x) + sqrt(2)"),
-    ("2*exp(2*x)", "exp(x)*exp(x)"),
-    ("2*exp(2*x)", "exp(x)^2"),
-    ("3", "3*(x + 1)^3/(x + 1)^2"),
-    ("3", "3*x + sin(x)^2 + cos(x)^2"),
-    ("3", "3*x + log(2)"),
-    ("3", "--3*x"),
-    ("-x", "-x^2/2")])
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("3*x^2 - 2*cos(2*x)", "x^3 - sin(2*x)"),
+        ("3*x^2 - 2*cos(2*x)", "x*x*x-sin(x+x)+7"),  # the constant is free
+        ("3*x^2 - 2*cos(2*x)", " -2*sin(x)*cos(x) + x^3 - 100/3 "),
+        ("2*sin(x)*cos(x)", "sin(x)^2"),
+        ("2*sin(x)*cos(x)", "-cos(x)^2"),
+        ("2*sin(x)*cos(x)", "-cos(2*x)/2"),
+        ("x*exp(x)", "(x - 1)*exp(x)"),
+        ("x*exp(x)", "x*exp(x) - exp(x) + sqrt(2)"),
+        ("2*exp(2*x)", "exp(x)*exp(x)"),
+        ("2*exp(2*x)", "exp(x)^2"),
+        ("3", "3*(x + 1)^3/(x + 1)^2"),
+        ("3", "3*x + sin(x)^2 + cos(x)^2"),
+        ("3", "3*x + log(2)"),
+        ("3", "--3*x"),
+        ("-x", "-x^2/2"),
+    ],
+)
 def test_equivalent_answers_are_accepted(question, answer):
     assert integration.verify(f"integrate: {question}", answer)
 
 
-@pytest.mark.parametrize("answer", [
-    "x^3 + sin(2*x)", "x^3 - 2*sin(2*x)", "x^3", "0", "x^3 - sin(2*x) + x/10000", "3*x^2 - 2*cos(2*x)",
-    "x^3 - sin(2*x) + (x - 3/7)^2*(x + 5/4)^2*(x - 17/9)^2"])  # whose derivative is right at the three points
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "x^3 + sin(2*x)",
+        "x^3 - 2*sin(2*x)",
+        "x^3",
+        "0",
+        "x^3 - sin(2*x) + x/10000",
+        "3*x^2 - 2*cos(2*x)",
+        "x^3 - sin(2*x) + (x - 3/7)^2*(x + 5/4)^2*(x - 17/9)^2",
+    ],
+)  # whose derivative is right at the three points
 def test_wrong_answers_are_rejected(answer):
     assert not integration.verify("integrate: 3*x^2 - 2*cos(2*x)", answer)
 
 
-@pytest.mark.parametrize("answer", [
-    "", " ", "3x", "3*x+", "+3*x", "(3*x", "3*x)", "3**x", "3*y", "tan(x)", "sin x", "sin()", "x^-1", "x^x", "x^13", "10001*x",
-    "²", "x^²", "٣*x", "9" * 5_000, "x" * 5_000, "(" * 119 + "1", "-" * 119 + "x", "3*x" + "+0" * 200, "\x00", "🙂", "nan", "oo",
-    "3*x + 0/0", "3*x + 1/(x - x)", "3*x + log(0)", "3*x + 1/(sin(x)^2 + cos(x)^2 - 1)",
-    "__import__('os').system('true')", "lambda: x", "x if x else x", "integrate(3)", "<extra_id_0>"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        " ",
+        "3x",
+        "3*x+",
+        "+3*x",
+        "(3*x",
+        "3*x)",
+        "3**x",
+        "3*y",
+        "tan(x)",
+        "sin x",
+        "sin()",
+        "x^-1",
+        "x^x",
+        "x^13",
+        "10001*x",
+        "²",
+        "x^²",
+        "٣*x",
+        "9" * 5_000,
+        "x" * 5_000,
+        "(" * 119 + "1",
+        "-" * 119 + "x",
+        "3*x" + "+0" * 200,
+        "\x00",
+        "🙂",
+        "nan",
+        "oo",
+        "3*x + 0/0",
+        "3*x + 1/(x - x)",
+        "3*x + log(0)",
+        "3*x + 1/(sin(x)^2 + cos(x)^2 - 1)",
+        "__import__('os').system('true')",
+        "lambda: x",
+        "x if x else x",
+        "integrate(3)",
+        "<extra_id_0>",
+    ],
+)
 def test_garbage_is_wrong_and_never_a_crash(answer):
     assert not integration.verify("integrate: 3", answer)
 
 
-@pytest.mark.parametrize("answer", [
-    "3*x + exp(exp(exp(exp(9999))))", "3*x + sin(exp(exp(exp(x))))", "3*x + sin(exp(10000^12))", "exp(exp(exp(9999)))*x",
-    "3*x + " + "(" * 25 + "1" + "^12)" * 25, "3*x + " + "(" * 8 + "sin(x)" + "^12)" * 8, "3*x + (((x + 2)/100^12)^12)^12"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "3*x + exp(exp(exp(exp(9999))))",
+        "3*x + sin(exp(exp(exp(x))))",
+        "3*x + sin(exp(10000^12))",
+        "exp(exp(exp(9999)))*x",
+        "3*x + " + "(" * 25 + "1" + "^12)" * 25,
+        "3*x + " + "(" * 8 + "sin(x)" + "^12)" * 8,
+        "3*x + (((x + 2)/100^12)^12)^12",
+    ],
+)
 def test_what_would_take_for_ever_to_judge_is_refused(answer):
     assert not integration.verify("integrate: 3", answer)
+
+
+def test_answers_beyond_ordinary_size_are_refused():
+    assert integration.verify("integrate: 3", "3*x + 10000^2")
+    assert not integration.verify("integrate: 3", "3*x + 10000^4")
 
 
 def test_powers_of_powers_within_reason_are_judged():
@@ -104,12 +168,16 @@ def test_no_answer_is_ever_evaluated_as_python(tmp_path):
     assert not target.exists()
 
 
-@pytest.mark.parametrize(("function", "text"), [
-    ({("", 2, 0): 3, ("cos", 0, 2): -2}, "3*x^2 - 2*cos(2*x)"),
-    ({("", 1, 0): -1}, "-x"),
-    ({("", 0, 0): 1}, "1"),
-    ({("", 0, 0): -5, ("exp", 3, 1): 1}, "-5 + x^3*exp(x)"),
-    ({("sin", 1, 5): -1, ("exp", 0, 1): 4}, "4*exp(x) - x*sin(5*x)")])
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        ({("", 2, 0): 3, ("cos", 0, 2): -2}, "3*x^2 - 2*cos(2*x)"),
+        ({("", 1, 0): -1}, "-x"),
+        ({("", 0, 0): 1}, "1"),
+        ({("", 0, 0): -5, ("exp", 3, 1): 1}, "-5 + x^3*exp(x)"),
+        ({("sin", 1, 5): -1, ("exp", 0, 1): 4}, "4*exp(x) - x*sin(5*x)"),
+    ],
+)
 def test_sums_as_text(function, text):
     assert integration.render(function) == text
 
@@ -145,18 +213,25 @@ def test_formulas_bind_as_usual():
         read("x" + "+x" * 60)
 
 
-@pytest.mark.parametrize(("name", "difficulty"), [("integration", integration.EASY), ("integration_hard", integration.HARD)])
+@pytest.mark.parametrize(
+    ("name", "difficulty"), [("integration", integration.EASY), ("integration_hard", integration.HARD)]
+)
 def test_the_tasks_metric_is_the_share_of_verified_answers(name, difficulty):
     task = get(name)
     examples = [task.text(task.raw("validation")[i], np.random.default_rng(0)) for i in range(4)]
     answers = [examples[0]["targets"] + " + 3", "7*x^7", examples[2]["targets"], "no idea"]
     (metric,) = task.metric_functions()
-    assert metric([task.postprocess(e["targets"], e, True) for e in examples],
-                  [task.postprocess(a, e, False) for a, e in zip(answers, examples)]) == {"verified": 50.0}
+    assert metric(
+        [task.postprocess(e["targets"], e, True) for e in examples],
+        [task.postprocess(a, e, False) for a, e in zip(answers, examples)],
+    ) == {"verified": 50.0}
 
 
 def test_sympy_is_loaded_by_the_verifier_alone(repository):
-    code = ("import sys; from t2t import tasks; tasks.get('integration').raw('train')[0]; assert 'sympy' not in sys.modules;"
-            "tasks.embedded.integration.verify('integrate: 3', '3*x'); print('sympy' in sys.modules)")
+    code = (
+        "import sys; from t2t import tasks; tasks.get('integration').raw('train')[0]; "
+        "assert 'sympy' not in sys.modules\n"
+        "tasks.embedded.integration.verify('integrate: 3', '3*x'); print('sympy' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "True"

@@ -10,18 +10,25 @@ from t2t.tasks import get
 from t2t.tasks.embedded import listops
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("7", 7),
-    ("[MAX 2 9 [MIN 4 7 ] 0 ]", 9),  # Nangia & Bowman 2018, figure 1
-    ("[MIN 4 7 ]", 4),
-    ("[SM 6 5 9 0 ]", 0),
-    ("[SM 8 5 ]", 3),
-    ("[MED 1 9 5 ]", 5),
-    ("[MED 1 9 ]", 5),
-    ("[MED 1 2 ]", 1),  # the mean of the two in the middle, cut to an integer
-    ("[MED 3 8 1 6 ]", 4),
-    ("[MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ]", 5),  # Tay et al. 2021, section 2.2.1, with its last brackets closed
-    ("( ( ( ( ( [SM 6 ) 5 ) 9 ) 0 ) ] )", 0)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        ("[MAX 2 9 [MIN 4 7 ] 0 ]", 9),  # Nangia & Bowman 2018, figure 1
+        ("[MIN 4 7 ]", 4),
+        ("[SM 6 5 9 0 ]", 0),
+        ("[SM 8 5 ]", 3),
+        ("[MED 1 9 5 ]", 5),
+        ("[MED 1 9 ]", 5),
+        ("[MED 1 2 ]", 1),  # the mean of the two in the middle, cut to an integer
+        ("[MED 3 8 1 6 ]", 4),
+        (
+            "[MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ]",
+            5,
+        ),  # Tay et al. 2021, section 2.2.1, with its last brackets closed
+        ("( ( ( ( ( [SM 6 ) 5 ) 9 ) 0 ) ] )", 0),
+    ],
+)
 def test_values(text, value):
     assert listops.evaluate(text) == value
 
@@ -33,10 +40,21 @@ def test_values_equal_the_published_ones(shared_data):
     assert [listops.evaluate(text) for _, text in rows] == [int(value) for value, _ in rows]
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "no ListOps expression: ''"), ("]", "unexpected ']'"), ("[MAX ]", "unexpected ']'"), ("[ 1 2 ]", r"unexpected '\['"),
-    ("[FOO 1 ]", r"unexpected '\[FOO'"), ("[MAX 12 3 ]", "unexpected '12'"), ("[MAX 1 2", r"no ListOps expression: '\[MAX 1 2'"),
-    ("5 5", "no ListOps expression: '5 5'"), ("[MAX 1 ² ]", "unexpected '²'"), ("[MAX 1 ] ]", "unexpected ']'")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no ListOps expression: ''"),
+        ("]", "unexpected ']'"),
+        ("[MAX ]", "unexpected ']'"),
+        ("[ 1 2 ]", r"unexpected '\['"),
+        ("[FOO 1 ]", r"unexpected '\[FOO'"),
+        ("[MAX 12 3 ]", "unexpected '12'"),
+        ("[MAX 1 2", r"no ListOps expression: '\[MAX 1 2'"),
+        ("5 5", "no ListOps expression: '5 5'"),
+        ("[MAX 1 ² ]", "unexpected '²'"),
+        ("[MAX 1 ] ]", "unexpected ']'"),
+    ],
+)
 def test_what_is_no_expression_is_an_error(text, message):
     with pytest.raises(ValueError, match=message):
         listops.evaluate(text)
@@ -59,7 +77,9 @@ def arguments(symbols) -> list[int]:
     return counts
 
 
-@pytest.mark.parametrize("size", [listops.EASY, listops.Size(depth=4, arguments=5, nesting=0.25), listops.LONG_RANGE_ARENA])
+@pytest.mark.parametrize(
+    "size", [listops.EASY, listops.Size(depth=4, arguments=5, nesting=0.25), listops.LONG_RANGE_ARENA]
+)
 def test_problems_keep_to_their_size(size):
     generator = np.random.default_rng(0)
     deepest, most, lengths = 0, 0, []
@@ -77,9 +97,10 @@ def test_problems_keep_to_their_size(size):
 
 
 def test_long_range_arena_is_as_published():
-    """Expressions of more than 500 and fewer than 2000 symbols, of up to ten arguments, a quarter of which are lists; its
-    greatest depth of 10 counts the digits, so lists nest nine deep."""
-    assert listops.LONG_RANGE_ARENA == listops.Size(depth=9, arguments=10, nesting=0.25, shortest=501, longest=1999)
+    """Expressions of more than 500 and fewer than 2000 symbols, of up to ten arguments, a quarter of which are lists;
+    its greatest depth of 10 counts the digits, so lists nest nine deep."""
+    published = listops.Size(depth=9, arguments=10, nesting=0.25, shortest=501, longest=1999)
+    assert published == listops.LONG_RANGE_ARENA
 
 
 @pytest.mark.parametrize("probability", [0.25, 0.75])

@@ -9,8 +9,14 @@ import pytest
 from t2t.tasks import get
 from t2t.tasks.embedded import scan
 
-SIZES = {("simple", "train"): 16_728, ("simple", "test"): 4_182, ("length", "train"): 16_990, ("length", "test"): 3_920,
-         ("addprim_jump", "train"): 14_670, ("addprim_jump", "test"): 7_706}
+SIZES = {
+    ("simple", "train"): 16_728,
+    ("simple", "test"): 4_182,
+    ("length", "train"): 16_990,
+    ("length", "test"): 3_920,
+    ("addprim_jump", "train"): 14_670,
+    ("addprim_jump", "test"): 7_706,
+}
 
 
 def published(folder, name, part) -> list[tuple[str, str]]:
@@ -23,15 +29,21 @@ def made(name, part) -> list[tuple[str, str]]:
 
 
 # Lake & Baroni 2018, figure 1.
-@pytest.mark.parametrize(("command", "actions"), [
-    ("jump", "I_JUMP"),
-    ("jump left", "I_TURN_LEFT I_JUMP"),
-    ("jump around right", "I_TURN_RIGHT I_JUMP I_TURN_RIGHT I_JUMP I_TURN_RIGHT I_JUMP I_TURN_RIGHT I_JUMP"),
-    ("turn left twice", "I_TURN_LEFT I_TURN_LEFT"),
-    ("jump thrice", "I_JUMP I_JUMP I_JUMP"),
-    ("jump opposite left and walk thrice", "I_TURN_LEFT I_TURN_LEFT I_JUMP I_WALK I_WALK I_WALK"),
-    ("jump opposite left after walk around left",
-     "I_TURN_LEFT I_WALK I_TURN_LEFT I_WALK I_TURN_LEFT I_WALK I_TURN_LEFT I_WALK I_TURN_LEFT I_TURN_LEFT I_JUMP")])
+@pytest.mark.parametrize(
+    ("command", "actions"),
+    [
+        ("jump", "I_JUMP"),
+        ("jump left", "I_TURN_LEFT I_JUMP"),
+        ("jump around right", "I_TURN_RIGHT I_JUMP I_TURN_RIGHT I_JUMP I_TURN_RIGHT I_JUMP I_TURN_RIGHT I_JUMP"),
+        ("turn left twice", "I_TURN_LEFT I_TURN_LEFT"),
+        ("jump thrice", "I_JUMP I_JUMP I_JUMP"),
+        ("jump opposite left and walk thrice", "I_TURN_LEFT I_TURN_LEFT I_JUMP I_WALK I_WALK I_WALK"),
+        (
+            "jump opposite left after walk around left",
+            "I_TURN_LEFT I_WALK " * 4 + "I_TURN_LEFT I_TURN_LEFT I_JUMP",
+        ),
+    ],
+)
 def test_the_papers_examples(command, actions):
     assert " ".join(scan.interpret(command)) == actions
 

@@ -14,8 +14,14 @@ from t2t.tasks.embedded import HELD_OUT, TRAIN, draws
 
 GENERATED = ("integration", "integration_hard", "decompilation", "listops", "listops_lra")
 SCAN = ("scan_simple", "scan_length", "scan_addprim_jump")
-PREFIXES = {"integration": "integrate: ", "integration_hard": "integrate: ", "decompilation": "decompile: ", "listops": "listops: ",
-            "listops_lra": "listops: ", **dict.fromkeys(SCAN, "scan: ")}
+PREFIXES = {
+    "integration": "integrate: ",
+    "integration_hard": "integrate: ",
+    "decompilation": "decompile: ",
+    "listops": "listops: ",
+    "listops_lra": "listops: ",
+    **dict.fromkeys(SCAN, "scan: "),
+}
 
 
 def some(name, split, count) -> list[dict]:
@@ -90,29 +96,52 @@ def test_examples_travel_to_worker_processes(name):
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_other_processes_give_the_same_examples(repository, hash_seed):
-    code = ("import json; from t2t.tasks import get\n"
-            f"print(json.dumps([[get(n).raw(s)[i] for s in ('train', 'test') for i in (0, 77)] for n in {GENERATED + SCAN}]))")
-    out = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True,
-                         env={"PYTHONHASHSEED": hash_seed, "PATH": "", "PYTHONPATH": str(repository)})
-    assert json.loads(out.stdout) == [[get(n).raw(s)[i] for s in ("train", "test") for i in (0, 77)] for n in GENERATED + SCAN]
+    code = (
+        "import json; from t2t.tasks import get\n"
+        f"names = {GENERATED + SCAN}\n"
+        "print(json.dumps([[get(n).raw(s)[i] for s in ('train', 'test') for i in (0, 77)] for n in names]))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": hash_seed, "PATH": "", "PYTHONPATH": str(repository)},
+    )
+    assert json.loads(out.stdout) == [
+        [get(n).raw(s)[i] for s in ("train", "test") for i in (0, 77)] for n in GENERATED + SCAN
+    ]
 
 
-@pytest.mark.parametrize(("name", "split", "inputs", "targets"), [
-    ("integration", "train", "integrate: 9*x^2 - 2*sin(2*x)", "3*x^3 + cos(2*x)"),
-    ("integration_hard", "train", "integrate: 16*x^3 + 20*x^3*cos(3*x) + 5*x*exp(5*x) + exp(5*x) - 15*x^4*sin(3*x)",
-     "4*x^4 + 5*x^4*cos(3*x) + x*exp(5*x)"),
-    ("decompilation", "train", "decompile: load b dup sub dup add", "b - b + b - b"),
-    ("listops", "train", "listops: [SM [MIN 5 7 4 ] [MIN 1 8 1 6 ] ]", "5"),
-    ("integration", "validation", "integrate: 2*x + 5*exp(x)", "x^2 + 5*exp(x)"),
-    ("decompilation", "test", "decompile: load b push 5 add load b dup add add", "b + 5 + b + b")])
+@pytest.mark.parametrize(
+    ("name", "split", "inputs", "targets"),
+    [
+        ("integration", "train", "integrate: 9*x^2 - 2*sin(2*x)", "3*x^3 + cos(2*x)"),
+        (
+            "integration_hard",
+            "train",
+            "integrate: 16*x^3 + 20*x^3*cos(3*x) + 5*x*exp(5*x) + exp(5*x) - 15*x^4*sin(3*x)",
+            "4*x^4 + 5*x^4*cos(3*x) + x*exp(5*x)",
+        ),
+        ("decompilation", "train", "decompile: load b dup sub dup add", "b - b + b - b"),
+        ("listops", "train", "listops: [SM [MIN 5 7 4 ] [MIN 1 8 1 6 ] ]", "5"),
+        ("integration", "validation", "integrate: 2*x + 5*exp(x)", "x^2 + 5*exp(x)"),
+        ("decompilation", "test", "decompile: load b push 5 add load b dup add add", "b + 5 + b + b"),
+    ],
+)
 def test_golden_examples(name, split, inputs, targets):
-    """The same on every machine, Python and NumPy: a change here is a change of the task, to be named in the changelog."""
+    """The same on every machine, Python and NumPy: a change here changes the task; name it in the changelog."""
     assert get(name).raw(split)[0] == {"inputs": inputs, "targets": targets}
 
 
 def test_the_mixture_has_one_of_each_in_equal_shares():
     assert [(task.name, share) for task, share in tasks_of(get("embedded"))] == [
-        ("scan_simple", 0.25), ("integration", 0.25), ("decompilation", 0.25), ("listops", 0.25)]
+        ("scan_simple", 0.25),
+        ("integration", 0.25),
+        ("decompilation", 0.25),
+        ("listops", 0.25),
+    ]
 
 
 def test_the_membership_of_the_simple_split_is_in_the_package(repository):

@@ -57,8 +57,11 @@ def test_span_corruption_fills_the_lengths_it_was_given(text_file):
 
 
 def test_targets_too_short_for_the_inputs_are_an_error_that_names_the_fix(text_file):
-    with pytest.raises(DataError, match=r"inputs_length 512 makes targets of 114 tokens, more than data.targets_length 64: "
-                                        "set data.targets_length to 114"):
+    with pytest.raises(
+        DataError,
+        match=r"inputs_length 512 makes targets of 114 tokens, more than data.targets_length 64: "
+        "set data.targets_length to 114",
+    ):
         examples(text_file, "span_corruption", lengths=(512, 64))
 
 
@@ -86,7 +89,9 @@ def test_a_long_document_gives_a_chunk_from_within_and_a_short_one_all():
 
 def test_the_end_of_lines_is_held_out_where_no_validation_file_is_given(text_file):
     task = from_files(DataConfig(train=str(text_file), objective="causal_lm"))
-    train, validation = ([task.text(e, np.random.default_rng(0))["targets"] for e in task.raw(s)] for s in ("train", "validation"))
+    train, validation = (
+        [task.text(e, np.random.default_rng(0))["targets"] for e in task.raw(s)] for s in ("train", "validation")
+    )
     assert train + validation == LINES
     assert len(validation) == 3
     assert task.metric_functions() == []

@@ -48,7 +48,7 @@ def _generated(problem, **settings) -> FunctionSource:
 
 def _scan(name: str) -> Task:
     return Task(name=f"scan_{name}", metrics=("exact_match",), evaluation_split="test",
-                source=FunctionSource({part: functools.partial(scan.examples, name, part) for part in ("train", "test")}))
+                source=FunctionSource({p: functools.partial(scan.examples, name, p) for p in ("train", "test")}))
 
 
 def _verified(name: str, module, **settings) -> Task:
@@ -62,5 +62,6 @@ register(_verified("integration", integration))
 register(_verified("integration_hard", integration, difficulty=integration.HARD))
 register(_verified("decompilation", decompilation))
 register(Task(name="listops", source=_generated(listops.problem), metrics=("exact_match",)))
-register(Task(name="listops_lra", source=_generated(listops.problem, size=listops.LONG_RANGE_ARENA), metrics=("exact_match",)))
+register(Task(name="listops_lra", source=_generated(listops.problem, size=listops.LONG_RANGE_ARENA),
+              metrics=("exact_match",)))
 register(Mixture(name="embedded", members=("scan_simple", "integration", "decompilation", "listops"), rates="equal"))

@@ -1,9 +1,9 @@
 """Decompilation: stack-machine code into an infix expression, accepted if it executes to the same values.
 
-The machine has `push n`, `load v`, `add`, `sub`, `mul`, `neg`, `dup` (copies the top) and `swap` (of the top two). A compiler
-makes the code from a random expression, using `dup` where both operands are the same and `swap` now and then, so that the
-code does not spell the expression out. Easy one way, learned the other, after the neural decompilation literature
-(e.g. Katz et al. 2019).
+The machine has `push n`, `load v`, `add`, `sub`, `mul`, `neg`, `dup` (copies the top) and `swap` (of the top two). A
+compiler makes the code from a random expression, using `dup` where both operands are the same and `swap` now and then,
+so that the code does not spell the expression out. Easy one way, learned the other, after the neural decompilation
+literature (e.g. Katz et al. 2019).
 """
 
 import numpy as np
@@ -83,7 +83,8 @@ def _render(tree: tuple) -> tuple[str, int]:
     own = 2 if kind == "*" else 1
     (left, left_level), (right, right_level) = parts
     left = left if left_level >= own else f"({left})"
-    right = right if right_level > own or (right_level == own and kind != "-" and not right.startswith("-")) else f"({right})"
+    bare = right_level > own or (right_level == own and kind != "-" and not right.startswith("-"))
+    right = right if bare else f"({right})"
     return f"{left} {kind} {right}", own
 
 

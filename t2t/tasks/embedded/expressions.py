@@ -4,7 +4,8 @@ import cmath
 import re
 from typing import Any
 
-MAX_TOKENS = 120  # of an answer: what is longer, or has a greater number in it, is no answer, and would take long to judge
+# Limits of an answer: what goes beyond them is none, and would take long to judge.
+MAX_TOKENS = 120
 MAX_NUMBER = 10_000
 MAX_POWER = 12
 MAX_DEGREE = MAX_POWER**2  # of a power of a power
@@ -17,7 +18,9 @@ class ParseError(ValueError):
 
 
 def parse(text: str, variables: tuple[str, ...], functions: tuple[str, ...] = ()) -> tuple:
-    """A formula of + - * / ^ and brackets as nested tuples: ("+", a, b), ("neg", a), ("sin", a), ("number", 3), ("variable", "x").
+    """A formula of + - * / ^ and brackets as nested tuples.
+
+    They are ("+", a, b) and so on, ("neg", a), ("sin", a), ("number", 3), ("variable", "x").
 
     Raises:
       ParseError: a text that is no formula over these variables and functions, or too large a one.
@@ -124,7 +127,9 @@ def value(tree: tuple, x: float) -> complex:
     if kind == "neg":
         return -a
     (b,) = others
-    return a + b if kind == "+" else a - b if kind == "-" else a * b if kind == "*" else a / b if kind == "/" else a ** int(b.real)
+    if kind == "^":
+        return a ** int(b.real)
+    return a + b if kind == "+" else a - b if kind == "-" else a * b if kind == "*" else a / b
 
 
 def to_sympy(tree: tuple) -> Any:

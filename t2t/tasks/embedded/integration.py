@@ -1,7 +1,7 @@
 """Symbolic integration by backward generation (Lample & Charton 2020, section 3.2): draw F, give f = F′, accept any F.
 
-Functions are sums of terms c·xⁿ·g(bx) with g among 1, sin, cos and exp. They are closed under differentiation, so a problem
-costs no computer algebra to make; SymPy only judges the answers.
+Functions are sums of terms c·xⁿ·g(bx) with g among 1, sin, cos and exp. They are closed under differentiation, so a
+problem costs no computer algebra to make; SymPy only judges the answers.
 """
 
 import dataclasses
@@ -87,13 +87,13 @@ def problem(generator: np.random.Generator, difficulty: Difficulty = EASY) -> di
 def verify(question: str, answer: str) -> bool:
     """Whether `answer` is an antiderivative of the function after the prefix of `question`.
 
-    Whatever cannot be read is not, nor is what has no value of ordinary size where the two are compared: a logarithm of zero,
-    or a tower of exponentials, on which exact arithmetic would take for ever.
+    Whatever cannot be read is not, nor is what has no value of ordinary size where the two are compared: a logarithm of
+    zero, or a tower of exponentials, on which exact arithmetic would take for ever.
     """
     import sympy
 
     try:
-        f, big_f = (expressions.parse(text, ("x",), expressions.FUNCTIONS) for text in (question.split(":", 1)[1], answer))
+        f, big_f = (expressions.parse(t, ("x",), expressions.FUNCTIONS) for t in (question.split(":", 1)[1], answer))
         if any(not abs(expressions.value(big_f, float(p))) < LARGEST for p in POINTS):
             return False
         f, big_f = expressions.to_sympy(f), expressions.to_sympy(big_f)

@@ -1,7 +1,7 @@
 """ListOps: nested lists of digits under MIN, MAX, MED and SM (Nangia & Bowman 2018), into one digit.
 
-`LONG_RANGE_ARENA` is the setting of Tay et al. (2021), section 2.2.1: its generator lets lists nest nine deep (its depth of 10
-counts the digits), and keeps expressions of more than 500 and fewer than 2000 symbols.
+`LONG_RANGE_ARENA` is the setting of Tay et al. (2021), section 2.2.1: its generator lets lists nest nine deep (its
+depth of 10 counts the digits), and keeps expressions of more than 500 and fewer than 2000 symbols.
 """
 
 import dataclasses
@@ -9,7 +9,8 @@ import re
 
 import numpy as np
 
-OPERATORS = {"MIN": min, "MAX": max, "MED": lambda values: int(np.median(values)), "SM": lambda values: sum(values) % 10}
+OPERATORS = {"MIN": min, "MAX": max, "MED": lambda values: int(np.median(values)),
+             "SM": lambda values: sum(values) % 10}
 DIGITS = tuple("0123456789")
 
 
@@ -19,8 +20,8 @@ class Size:
 
     Attributes:
       depth, arguments: how deep lists nest at most, and the most arguments of an operator.
-      nesting: how probably an argument is a list, where lists may still nest. A quarter is published; with a depth of two that
-        would leave most lists flat.
+      nesting: how probably an argument is a list, where lists may still nest. A quarter is published; with a depth of
+        two that would leave most lists flat.
       shortest, longest: limits of the number of symbols.
     """
 
