@@ -104,6 +104,7 @@ class TfdsSource:
 
     def examples(self, split: str, data_dir: str | None = None) -> Sequence[dict[str, Any]]:
         import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.constants import DATA_DIR
 
         _check_split(self, split)
         try:
@@ -111,10 +112,9 @@ class TfdsSource:
             if not builder.data_path.exists():
                 raise FileNotFoundError(builder.data_path)
             source = builder.as_data_source(split=self.split_map[split])
-        except tfds.core.DatasetNotFoundError as error:
-            raise DataError(f"TFDS knows no dataset '{self.dataset}': {str(error).splitlines()[0]}") from None
-        except (FileNotFoundError, AssertionError):
-            where = data_dir or "~/tensorflow_datasets"
+        except (tfds.core.DatasetNotFoundError, FileNotFoundError, AssertionError):
+            # TFDS loads the code of most datasets lazily, so that "not found" only means that no prepared files are there.
+            where = data_dir or DATA_DIR
             raise DataError(f"The dataset '{self.dataset}' is not prepared in {where}. Prepare it on a machine with network "
                             f"and TensorFlow: tfds build {self.dataset} --file_format=array_record --data_dir={where}"
                             ) from None

@@ -9,7 +9,7 @@ from t2t.data.config import DataConfig
 from t2t.data.files import open_file
 from t2t.data.sources import FunctionSource, Slice
 from t2t.errors import DataError, unknown
-from t2t.tasks.metrics import METRICS
+from t2t.tasks.metrics import TEXT_METRICS
 from t2t.tasks.objective import Objective
 from t2t.tasks.task import Task
 
@@ -25,8 +25,8 @@ def from_files(config: DataConfig, name: str = "files") -> Task:
       DataError: whatever is wrong with the files; a training file with too few examples to hold one out.
     """
     for metric in config.metrics:
-        if metric not in METRICS:
-            raise DataError(f"data.metrics: {unknown('metric', metric, METRICS)}")
+        if metric not in TEXT_METRICS:
+            raise DataError(f"data.metrics: {unknown('metric of text', metric, TEXT_METRICS)}")
     plain = config.objective and config.inputs == "inputs"
     columns = tuple(c for c in ("" if plain else config.inputs, config.targets) if c)
     if plain and config.targets == "targets":

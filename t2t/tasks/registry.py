@@ -59,6 +59,6 @@ def tasks_of(entry: Task | Mixture, data_dir: str | None = None) -> list[tuple[T
 
 
 def example_count(entry: Task | Mixture, limit: float | None, data_dir: str | None) -> float:
-    """How many training examples a task has; of a mixture, the sum over its tasks of at most `limit` each."""
-    counts: Iterable[float] = (len(task.raw("train", data_dir)) for task, _ in tasks_of(entry, data_dir))
+    """How many training examples a task has; of a mixture, the sum over those it trains on of at most `limit` each."""
+    counts: Iterable[float] = (len(task.raw("train", data_dir)) for task, share in tasks_of(entry, data_dir) if share)
     return sum(count if limit is None or isinstance(entry, Task) else min(count, limit) for count in counts)

@@ -16,6 +16,8 @@ A task of your own, whole:
 """
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -45,7 +47,8 @@ class Task:
       name: by which it is registered and its results are filed.
       source: gives raw examples by split.
       preprocessors: functions example → example, one after the other, that end in `inputs` and `targets` as text; or → None
-        to leave the example out. One with a second parameter gets a NumPy Generator that depends on seed, example and epoch.
+        to leave the example out. One with a second required parameter gets a NumPy Generator that depends on seed, example
+        and epoch.
       expand: a function raw example → several, before the preprocessors.
       metrics: names of `tasks.metrics.METRICS`, or functions (targets, predictions) → {name: value}.
       postprocess: (text, example, is_target) → what the metrics compare, for targets and predictions alike.
@@ -84,8 +87,7 @@ class Task:
         Raises:
           DataError: the preprocessors ended without inputs or targets.
         """
-        for function in self.preprocessors:
-            takes_generator = function.__code__.co_argcount > 1 if hasattr(function, "__code__") else False
+        for function, takes_generator in zip(self.preprocessors, self._take_generators):
             example = function(example, generator) if takes_generator else function(example)
             if example is None:
                 return None
@@ -128,9 +130,19 @@ class Task:
         """The metrics as functions."""
         return [METRICS[m] if isinstance(m, str) else m for m in self.metrics]
 
+    @functools.cached_property
+    def _take_generators(self) -> tuple[bool, ...]:
+        return tuple(_required_arguments(function) > 1 for function in self.preprocessors)
+
     def _chunks(self, raw: Sequence[Example], vocabulary: Vocabulary, lengths: tuple[int, int]) -> Chunks:
         texts = Mapped(raw, _Text(self))
         return Chunks(texts, vocabulary, self.objective.raw_length(*lengths), self.objective.documents)
+
+
+def _required_arguments(function: Preprocessor) -> int:
+    """How many arguments a function, method, partial or callable object must be given."""
+    parameters = inspect.signature(function).parameters.values()
+    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,18 +8,19 @@ from typing import Any
 from t2t.tasks.formats.labels import UNKNOWN
 
 _PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
+_SPACE = re.compile(r"[\t\n\f\r ]+")  # T5's: a no-break space is none
 
 
 def pad_punctuation(text: str) -> str:
     """ASCII punctuation between spaces, and all white space as single spaces."""
-    return re.sub(r"[ \t\n\r\f\v]+", " ", _PUNCTUATION.sub(r" \1 ", text))
+    return _SPACE.sub(" ", _PUNCTUATION.sub(r" \1 ", text))
 
 
 def squad(example: Mapping[str, Any]) -> Mapping[str, Any]:
     """`question: … context: …` → the first answer; all answers are kept for the metric."""
     question, context = pad_punctuation(example["question"]), pad_punctuation(example["context"])
     answers = [pad_punctuation(a) for a in example["answers"]["text"]]
-    inputs = re.sub(r"\s+", " ", f"question: {question} context: {context}")
+    inputs = _SPACE.sub(" ", f"question: {question} context: {context}")
     return {"inputs": inputs, "targets": answers[0], "id": example.get("id", ""), "question": question, "context": context,
             "answers": answers}
 

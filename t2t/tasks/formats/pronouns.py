@@ -51,15 +51,20 @@ def wnli(example: Mapping[str, Any]) -> Mapping[str, Any]:
             size, found = _replacement(premise[:i], premise[i + 1:], hypothesis)
             if size > best:
                 best, at, candidate = size, i, found
-    words = [w for w in example["sentence1"].strip().split(" ") if re.sub(r"[.,?!]$", "", w)]
-    tail = re.search(r"[.,?!]$", words[at])
-    words[at] = f"*{words[at][:-1]}*{tail[0]}" if tail else f"*{words[at]}*"
+    words = example["sentence1"].split(" ")
+    at = [i for i, word in enumerate(words) if _bare(word)][at]
+    bare = _bare(words[at])
+    words[at] = f"*{bare}* {words[at][len(bare):]}".rstrip()
     return {**example, "inputs": "wsc: " + " ".join(words), "targets": _as_written(candidate, example["sentence2"]),
             "label": int(example.get("label", 0))}
 
 
+def _bare(word: str) -> str:
+    return re.sub(r"[.,?!]$", "", word)
+
+
 def _words(sentence: str) -> list[str]:
-    return [w for w in (re.sub(r"[.,?!]$", "", w) for w in sentence.strip().lower().split(" ")) if w]
+    return [w for w in map(_bare, sentence.strip().lower().split(" ")) if w]
 
 
 def _replacement(before: list[str], after: list[str], hypothesis: list[str]) -> tuple[int, str]:
@@ -89,7 +94,7 @@ def _as_written(candidate: str, hypothesis: str) -> str:
     words = words[max(starts, default=0):]
     found = re.search(" ".join(rf"{re.escape(w)}(?:\.|,|\?|\!)?" for w in words), hypothesis, re.IGNORECASE)
     text = found[0] if found else " ".join(words)
-    return re.sub(r"('s|')$", "", re.sub(r"[.,?!]$", "", text))
+    return re.sub(r"('s|')$", "", _bare(text))
 
 
 def referent_found(text: str, example: Mapping[str, Any], is_target: bool) -> int:

@@ -14,3 +14,5 @@ METRICS: dict[str, Metric] = {
     "matthews": matthews, "mean_3_class_f1": mean_3_class_f1, "multirc_exact": multirc_exact, "multirc_f1": multirc_f1,
     "pearson": pearson, "record": deduplicated(squad), "rouge": rouge, "spearman": spearman, "squad": squad,
 }
+# Those that judge texts as they are; the others need a task's postprocessor to make labels, numbers or groups of them.
+TEXT_METRICS = ("accuracy", "bleu", "bleu_intl", "exact_match", "matthews", "rouge", "squad")

@@ -23,9 +23,10 @@ def _f1(target: str, prediction: str) -> float:
     return 2.0 * same / (len(target) + len(prediction)) if same else 0.0
 
 
-def squad(targets: Sequence[Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
-    """Exact match and token F1 after normalisation, each the best over a question's answers."""
-    pairs = [([normalise(t) for t in answers], normalise(p)) for answers, p in zip(targets, predictions)]
+def squad(targets: Sequence[str | Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
+    """Exact match and token F1 after normalisation, each the best over a question's answers (or its one answer)."""
+    answers = ([t] if isinstance(t, str) else t for t in targets)
+    pairs = [([normalise(t) for t in of_one], normalise(p)) for of_one, p in zip(answers, predictions)]
     return {"em": 100.0 * float(np.mean([max(float(t == p) for t in answers) for answers, p in pairs])),
             "f1": 100.0 * float(np.mean([max(_f1(t, p) for t in answers) for answers, p in pairs]))}
 
