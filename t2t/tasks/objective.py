@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from t2t.data.vocabulary import Vocabulary
-from t2t.errors import DataError
+from t2t.errors import ConfigError, DataError, unknown
 from t2t.objectives import causal_lm, prefix_lm
 from t2t.objectives.span_corruption import lengths as span_lengths
 from t2t.objectives.span_corruption import span_corruption
+
+Kind = Literal["causal_lm", "prefix_lm", "span_corruption"]
 
 
 def tokenise(text: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
@@ -30,10 +32,18 @@ class Objective:
       noise_density, mean_span: of span corruption.
     """
 
-    kind: Literal["causal_lm", "prefix_lm", "span_corruption"]
+    kind: Kind
     documents: bool = False
     noise_density: float = 0.15
     mean_span: float = 3.0
+
+    def __post_init__(self):
+        if self.kind not in get_args(Kind):
+            raise ConfigError(unknown("objective", self.kind, get_args(Kind)))
+        if not 0.0 < self.noise_density < 1.0:
+            raise ConfigError(f"noise_density: expected more than 0 and less than 1, found {self.noise_density}.")
+        if self.mean_span < 1.0:
+            raise ConfigError(f"mean_span: expected at least 1, found {self.mean_span}.")
 
     def raw_length(self, inputs_length: int, targets_length: int) -> int:
         """How many tokens of text make one example of these lengths.

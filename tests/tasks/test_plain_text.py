@@ -5,7 +5,7 @@ import pytest
 
 from t2t.data import ByteVocabulary
 from t2t.data.config import DataConfig
-from t2t.errors import DataError
+from t2t.errors import ConfigError, DataError
 from t2t.tasks import Objective, from_files
 from t2t.tasks.objective import Chunks
 
@@ -102,3 +102,16 @@ def test_one_token_that_nothing_can_be_cut_from_is_learned_as_it_is(kind):
     example = Objective(kind=kind).apply(np.array([77], np.int32), np.random.default_rng(0), VOCABULARY)
     assert example["inputs"].tolist() == []
     assert example["targets"].tolist() == [77]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "span_corupption"}, "Unknown objective 'span_corupption'. Did you mean 'span_corruption'?"),
+        ({"kind": "span_corruption", "noise_density": 1.0}, "noise_density: expected more than 0 and less than 1"),
+        ({"kind": "span_corruption", "mean_span": 0.5}, "mean_span: expected at least 1, found 0.5"),
+    ],
+)
+def test_objectives_that_cannot_be(fields, message):
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        Objective(**fields)
