@@ -9,7 +9,7 @@ from configs import base
 def get_config():
     config = base.get_config()
     config.task = "embedded"
-    config.data.vocabulary = "sentencepiece:400"
+    config.data.vocabulary = "sentencepiece:512"
     config.data.inputs_length = 64
     config.data.targets_length = 64
     model = config.model
@@ -17,7 +17,7 @@ def get_config():
     model.encoder_layers = model.decoder_layers = 2
     model.dropout = model.attention_dropout = model.mlp_dropout = 0.0
     config.train.batch_size = 64
-    config.train.steps = 2_000
+    config.train.steps = 1_200
     config.train.schedule.peak = 2e-3
     config.train.schedule.decay = "cosine"
     config.train.schedule.warmup = 200

@@ -68,10 +68,10 @@ def beam_search(first_logits: jax.Array, state: Any, step: Callable[[jax.Array, 
         sequences = jnp.take_along_axis(loop.alive, beam[:, :, None], axis=1)
         sequences = jax.lax.dynamic_update_slice(sequences, token[:, :, None], (0, 0, loop.i))
         ends = token == eos_id
-        # Of 2k candidates at most k end, one for each hypothesis, so k are left to live.
+        # Of 2k candidates at most k end, one for each hypothesis, so k are left to live. Only the k best may end.
         alive_logp, kept = jax.lax.top_k(jnp.where(ends, NEVER, best), k)
         alive = jnp.take_along_axis(sequences, kept[:, :, None], axis=1)
-        scores = jnp.where(ends & (best > NEVER / 2), best / penalty(loop.i + 1, alpha), NEVER)
+        scores = jnp.where(ends & (best > NEVER / 2) & (jnp.arange(best.shape[1]) < k), best / penalty(loop.i + 1, alpha), NEVER)
         ended, ended_scores = _best(jnp.concatenate([loop.ended, sequences], 1),
                                     jnp.concatenate([loop.ended_scores, scores], 1), k)
         new = loop.replace(i=loop.i + 1, alive=alive, alive_logp=alive_logp, ended=ended, ended_scores=ended_scores)
