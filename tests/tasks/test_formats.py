@@ -1,4 +1,4 @@
-"""The benchmarks' examples as text equal what T5 published: its paper's appendix D, and its preprocessors' own tests."""
+"""The benchmarks' examples as text equal what T5 published: its paper's appendix D, its preprocessors' own tests."""
 
 import numpy as np
 import pytest
@@ -16,34 +16,36 @@ def text_of(name: str, example: dict) -> tuple[str, str]:
 GLUE = [
     ("glue_cola_v002", {"sentence": "John made Bill master of himself.", "label": 1, "idx": 0},
      "cola sentence: John made Bill master of himself.", "acceptable"),
-    ("glue_sst2_v002", {"idx": 3, "label": 1, "sentence": "it confirms fincher 's status as a film maker who artfully bends "
-                        "technical know-how to the service of psychological insight . "},
-     "sst2 sentence: it confirms fincher 's status as a film maker who artfully bends technical know-how to the service of "
-     "psychological insight . ", "positive"),
-    ("glue_mrpc_v002", {"sentence1": "We acted because we saw it .", "sentence2": "Rather , the US acted .", "label": 1, "idx": 1},
+    ("glue_sst2_v002", {"idx": 3, "label": 1, "sentence": "it confirms fincher 's status as a film maker who artfully "
+                        "bends technical know-how to the service of psychological insight . "},
+     "sst2 sentence: it confirms fincher 's status as a film maker who artfully bends technical know-how to the service "
+     "of psychological insight . ", "positive"),
+    ("glue_mrpc_v002", {"sentence1": "We acted because we saw it .", "sentence2": "Rather , the US acted .", "label": 1,
+                        "idx": 1},
      "mrpc sentence1: We acted because we saw it . sentence2: Rather , the US acted .", "equivalent"),
     ("glue_qqp_v002", {"question2": "How I GET OPPERTINUTY TO JOIN IT COMPANY AS A FRESHER?", "label": 0, "idx": 7,
                        "question1": "What attributes would have made you highly desirable in ancient Rome?"},
      "qqp question1: What attributes would have made you highly desirable in ancient Rome? question2: How I GET "
      "OPPERTINUTY TO JOIN IT COMPANY AS A FRESHER?", "not_duplicate"),
-    ("glue_stsb_v002", {"sentence1": "Representatives for Puretunes could not immediately be reached for comment Wednesday.",
+    ("glue_stsb_v002", {"sentence1": "Representatives for Puretunes could not be reached for comment Wednesday.",
                         "sentence2": "Puretunes representatives could not be located Thursday to comment on the suit.",
                         "label": np.float32(3.25), "idx": 0},
-     "stsb sentence1: Representatives for Puretunes could not immediately be reached for comment Wednesday. sentence2: "
+     "stsb sentence1: Representatives for Puretunes could not be reached for comment Wednesday. sentence2: "
      "Puretunes representatives could not be located Thursday to comment on the suit.", "3.2"),
-    ("glue_qnli_v002", {"question": "Where did Jebe die?", "label": 0, "idx": 0, "sentence": "Genghis Khan recalled Subutai "
-                        "back to Mongolia soon afterwards, and Jebe died on the road back to Samarkand."},
-     "qnli question: Where did Jebe die? sentence: Genghis Khan recalled Subutai back to Mongolia soon afterwards, and Jebe "
-     "died on the road back to Samarkand.", "entailment"),
+    ("glue_qnli_v002", {"question": "Where did Jebe die?", "label": 0, "idx": 0, "sentence": "Genghis Khan recalled "
+                        "Subutai back to Mongolia soon afterwards, and Jebe died on the road back to Samarkand."},
+     "qnli question: Where did Jebe die? sentence: Genghis Khan recalled Subutai back to Mongolia soon afterwards, and "
+     "Jebe died on the road back to Samarkand.", "entailment"),
     ("glue_rte_v002", {"sentence1": "A smaller proportion were settled in Slovenia.", "sentence2": "Slovenia has 3,000 "
                        "inhabitants.", "label": 1, "idx": 0},
      "rte sentence1: A smaller proportion were settled in Slovenia. sentence2: Slovenia has 3,000 inhabitants.",
      "not_entailment"),
-    ("glue_wnli_v002", {"sentence1": "The fish ate the worm. It was tasty.", "sentence2": "The worm was tasty.", "label": 1,
-                        "idx": 0},
+    ("glue_wnli_v002", {"sentence1": "The fish ate the worm. It was tasty.", "sentence2": "The worm was tasty.",
+                        "label": 1, "idx": 0},
      "wnli sentence1: The fish ate the worm. It was tasty. sentence2: The worm was tasty.", "entailment"),
 ]
-MNLI = {"premise": "yeah well losing is i mean", "hypothesis": "The St. Louis Cardinals have always won.", "label": 2, "idx": 0}
+MNLI = {"premise": "yeah well losing is i mean", "hypothesis": "The St. Louis Cardinals have always won.", "label": 2,
+        "idx": 0}
 MNLI_TEXT = "mnli hypothesis: The St. Louis Cardinals have always won. premise: yeah well losing is i mean"
 
 
@@ -91,8 +93,8 @@ SUPER_GLUE = [
      "boolq passage: Only once. question: did he flip", "True"),
     ("super_glue_cb_v102", {"premise": "It was valence.", "hypothesis": "Valence was helping", "label": 1, "idx": 0},
      "cb hypothesis: Valence was helping premise: It was valence.", "contradiction"),
-    ("super_glue_copa_v102", {"premise": "Political violence broke out in the nation.", "question": "effect", "label": 1,
-                              "choice1": "Many citizens relocated to the capitol.", "idx": 0,
+    ("super_glue_copa_v102", {"premise": "Political violence broke out in the nation.", "question": "effect",
+                              "choice1": "Many citizens relocated to the capitol.", "idx": 0, "label": 1,
                               "choice2": "Many citizens took refuge in other territories."},
      "copa choice1: Many citizens relocated to the capitol. choice2: Many citizens took refuge in other territories. "
      "premise: Political violence broke out in the nation. question: effect", "choice2"),
@@ -106,12 +108,12 @@ SUPER_GLUE = [
                              "start1": 9, "end1": 18, "start2": 5, "end2": 16, "label": 0, "idx": 0},
      "wic sentence1: It was a slaughter. sentence2: They slaughtered. word: slaughter", "False"),
     ("super_glue_multirc_v102",  # T5's own test, and the paper's example
-     {"paragraph": "<b>Sent 1: </b>Once upon a time, there was a squirrel named Joey.<br><b>Sent 2: </b>Joey loved to go "
-      "outside and play with his cousin Jimmy.", "question": "Why was Joey surprised the morning he woke up for breakfast?",
-      "answer": "There was only pie to eat", "label": 1, "idx": {"paragraph": 5, "question": 1, "answer": 3}},
+     {"paragraph": "<b>Sent 1: </b>Once upon a time, there was a squirrel named Joey.<br><b>Sent 2: </b>Joey loved to "
+      "go outside and play with his cousin Jimmy.",
+      "question": "Why was Joey surprised the morning he woke up for breakfast?", "answer": "There was only pie to eat", "label": 1, "idx": {"paragraph": 5, "question": 1, "answer": 3}},
      "multirc question: Why was Joey surprised the morning he woke up for breakfast? answer: There was only pie to eat "
-     "paragraph: Sent 1: Once upon a time, there was a squirrel named Joey. Sent 2: Joey loved to go outside and play with "
-     "his cousin Jimmy.", "True"),
+     "paragraph: Sent 1: Once upon a time, there was a squirrel named Joey. Sent 2: Joey loved to go outside and play "
+     "with his cousin Jimmy.", "True"),
 ]
 
 
@@ -138,21 +140,24 @@ def test_record_without_answers_is_one_example_whose_target_is_unk():
     assert [(e["inputs"], e["targets"], e["answers"]) for e in made] == [(RECORD_TEXT, "<unk>", [])]
 
 
-@pytest.mark.parametrize(("end", "joined"), [(".", ". "), ("?", "? "), ("!", "! "), ('"', '" '), ("'", "' "), (",", ",. ")])
+@pytest.mark.parametrize(("end", "joined"), [(".", ". "), ("?", "? "), ("!", "! "), ('"', '" '), ("'", "' "),
+                                               (",", ",. ")])
 def test_highlights_of_record_become_sentences(end, joined):
-    passage = answers.record({**RECORD, "answer": "A", "passage": f"So{end}\n@highlight\nYes"})["inputs"].split("passage: ")[1]
-    assert passage == f"So{joined}Yes"
+    made = answers.record({**RECORD, "answer": "A", "passage": f"So{end}\n@highlight\nYes"})
+    assert made["inputs"].endswith(f" passage: So{joined}Yes")
 
 
 def test_squad():  # T5's own test
     made = answers.squad({"id": "testid", "context": "Some context.", "question": "A question?",
                           "answers": {"text": ["The answer.", "Another answer."]}})
-    assert made == {"id": "testid", "inputs": "question: A question ? context: Some context . ", "targets": "The answer . ",
-                    "context": "Some context . ", "question": "A question ? ", "answers": ["The answer . ", "Another answer . "]}
+    assert made == {"id": "testid", "inputs": "question: A question ? context: Some context . ",
+                    "targets": "The answer . ", "context": "Some context . ", "question": "A question ? ",
+                    "answers": ["The answer . ", "Another answer . "]}
 
 
 @pytest.mark.parametrize(("text", "padded"), [
-    ('"This  is a string with "punctuation (1845-1986) ".', ' " This is a string with " punctuation ( 1845 - 1986 ) " . '),
+    ('"This  is a string with "punctuation (1845-1986) ".',
+     ' " This is a string with " punctuation ( 1845 - 1986 ) " . '),
     ('"Introducción (la vídeo)".', ' " Introducción ( la vídeo ) " . '),
     ("one\n\ntwo\tthree", "one two three"),
     ("10\u00a0km, «so»", "10\u00a0km , «so»")])  # only ASCII is punctuation or white space to T5
@@ -166,7 +171,8 @@ def test_squad_keeps_no_break_spaces_as_t5_does():
 
 
 @pytest.mark.parametrize(("sentence", "pronoun", "label", "marked", "referent"), [  # T5's own tests
-    ("Mitchell asked Tom if he could lend some money.", "he", 1, "Mitchell asked Tom if *he* could lend some money.", "Tom"),
+    ("Mitchell asked Tom if he could lend some money.", "he", 1,
+     "Mitchell asked Tom if *he* could lend some money.", "Tom"),
     ("Bill beat Tom at Scrabble because that newbie had all the luck.", "that newbie", 0,
      "Bill beat Tom at Scrabble because *that newbie* had all the luck.", "Bill"),
     ("Carl borrowed a book from Richard, but the book was unreadable to him.", "him", 0,
@@ -178,14 +184,15 @@ def test_definite_pronouns(sentence, pronoun, label, marked, referent):
     assert text_of("dpr_v001_simple", example) == (f"wsc: {marked}", referent)
 
 
-WSC = {"text": "Mitchell asked Tom if he could lend some money.", "span1_text": "Tom", "span2_text": "he", "span2_index": 4,
-       "idx": 1}
+WSC = {"text": "Mitchell asked Tom if he could lend some money.", "span1_text": "Tom", "span2_text": "he",
+       "span2_index": 4, "idx": 1}
 WSC_TEXT = "wsc: Mitchell asked Tom if *he* could lend some money."
 
 
 def test_wsc():
-    assert text_of("super_glue_wsc_v102_simple_eval", WSC) == (WSC_TEXT, "Tom")
-    assert text_of("super_glue_wsc_v102_simple_eval", {**WSC, "span1_text": "Mitchell", "label": 0}) == (WSC_TEXT, "Mitchell")
+    name = "super_glue_wsc_v102_simple_eval"
+    assert text_of(name, WSC) == (WSC_TEXT, "Tom")
+    assert text_of(name, {**WSC, "span1_text": "Mitchell", "label": 0}) == (WSC_TEXT, "Mitchell")
 
 
 def test_wsc_trains_only_on_right_referents():
@@ -204,14 +211,15 @@ def test_wsc_with_a_pronoun_that_is_not_where_its_index_says(text, index, pronou
     assert pronouns.wsc(example)["inputs"] == f"wsc: {marked}"
 
 
-@pytest.mark.parametrize(("premise", "hypothesis", "marked", "candidate"), [  # T5's own tests, and the last of them by hand
+@pytest.mark.parametrize(("premise", "hypothesis", "marked", "candidate"), [  # T5's own tests; the last by hand
     ("Lily spoke to Donna breaking her silence.", "Lily spoke to Donna breaking Donna's silence.",
      "Lily spoke to Donna breaking *her* silence.", "Donna"),
-    ("The fish ate the worm. It was tasty.", "The worm was tasty.", "The fish ate the worm. *It* was tasty.", "The worm"),
-    ("Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck on it.",
-     "Some of the glue was stuck on the window sill.",
-     "Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck on *it* .",
-     "the window sill"),
+    ("The fish ate the worm. It was tasty.", "The worm was tasty.",
+     "The fish ate the worm. *It* was tasty.", "The worm"),
+    ("Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck on "
+     "it.", "Some of the glue was stuck on the window sill.",
+     "Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck on "
+     "*it* .", "the window sill"),
     ("Al stole Bob's wallet and car, and then he was driving it really fast to get away.",
      "He was driving the car really fast to get away.",
      "Al stole Bob's wallet and car, and then he was driving *it* really fast to get away.", "the car"),
