@@ -61,7 +61,7 @@ def _prefill(model: nn.Module, variables: Any, batch: Mapping[str, jax.Array], l
                                     cache=cache, method="decode")
     else:
         inputs, segments = batch["decoder_inputs"], batch["decoder_segments"]
-        cache = init_cache(config, len(inputs), inputs.shape[1] + length)
+        cache = init_cache(config, len(inputs), inputs.shape[1] + length - 1)  # the last token is not read again
         logits, cache = model.apply(variables, inputs, segments=segments, prefix=batch.get("decoder_prefix"), cache=cache,
                                     method="decode")
     return logits[:, -1], cache

@@ -80,12 +80,16 @@ class TextModel:
         vocabulary = load_vocabulary(workdir / "vocabulary")
         check_vocabulary(config, vocabulary, workdir)
         if step == "best":
-            step = best_step(workdir / "checkpoints", run["train"]["best_metric"],
-                             1.0 if run["train"]["best_is_smallest"] else -1.0)
+            metric = run["train"]["best_metric"]
+            step = best_step(workdir / "checkpoints", metric, 1.0 if run["train"]["best_is_smallest"] else -1.0)
+            if step is None:
+                raise CheckpointError(f"No checkpoint in {workdir} was saved with an evaluation's '{metric}', by which the run "
+                                      "tells its best: take the newest (no step), or name a step.")
         params = nn.meta.unbox(abstract_params(config))
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), params)
-        params, _ = restore_params(workdir / "checkpoints", params, step=step, report=settings.get("report", print))
+        params, step = restore_params(workdir / "checkpoints", params, step=step, report=settings.get("report", print))
+        check_fingerprint(vocabulary, workdir, step)
         data = run["data"]
         known = {"inputs_length": data["inputs_length"], "targets_length": data["targets_length"], "prefix": data["prefix"],
                  "prefix_attention": data["prefix_attention"],
@@ -170,7 +174,10 @@ class TextModel:
         Args:
           normalise: divide log-likelihoods by the number of tokens.
         """
-        flat = [(i, c) for i, options in zip(inputs, choices, strict=True) for c in options]
+        if len(inputs) != len(choices) or not all(choices):
+            raise DataError(f"rank: expected choices for each of {len(inputs)} inputs, found {len(choices)} lists with "
+                            f"{min(map(len, choices), default=0)} choices or more.")
+        flat = [(i, c) for i, options in zip(inputs, choices) for c in options]
         scores = iter(self.score([i for i, _ in flat], [c for _, c in flat], per_token=True))
         summed = [[float(s.mean() if normalise else s.sum()) for s in (next(scores) for _ in options)] for options in choices]
         return [int(np.argmax(s)) for s in summed]
@@ -240,6 +247,15 @@ def check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, where: Any) ->
     if vocabulary.size > config.vocab_size:
         raise CheckpointError(f"The vocabulary of {where} has {vocabulary.size:,} ids, and the model's table {config.vocab_size:,} "
                               "rows: it is not the one the model was trained with. Restore vocabulary/ in the workdir.")
+
+
+def check_fingerprint(vocabulary: Vocabulary, workdir: pathlib.Path, step: int) -> None:
+    """Raises CheckpointError where a checkpoint was trained with a vocabulary other than the one beside it."""
+    path = workdir / "checkpoints" / str(step) / "meta.json"
+    trained_with = json.loads(path.read_text(encoding="utf-8")).get("vocabulary")
+    if trained_with != vocabulary.fingerprint():
+        raise CheckpointError(f"{workdir / 'vocabulary'} is not the vocabulary that step {step} was trained with: its fingerprint is "
+                              f"{vocabulary.fingerprint()}, expected {trained_with}. Restore vocabulary/ in the workdir.")
 
 
 def fetch(arrays: Any) -> Any:

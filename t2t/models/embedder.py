@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.errors import DataError
 from t2t.layers.embedding import Embedding
 from t2t.layers.init import initializer
 from t2t.layers.positions import PositionEmbedding
@@ -16,8 +17,8 @@ from t2t.models.config import ModelConfig
 def check_length(config: ModelConfig, length: int) -> None:
     """Refuses sequences that absolute positions do not cover, rather than reading beyond their table."""
     if config.positions in ("learned", "sinusoidal") and length > config.max_length:
-        raise ValueError(f"{config.positions} positions cover max_length {config.max_length}, found a sequence of {length}: "
-                         "shorten it, or train with a greater model.max_length.")
+        raise DataError(f"{config.positions} positions cover max_length {config.max_length}, found a sequence of {length}: "
+                        "shorten it, or train with a greater model.max_length.")
 
 
 class Embedder(nn.Module):
