@@ -18,8 +18,8 @@ GLUE = [
      "cola sentence: John made Bill master of himself.", "acceptable"),
     ("glue_sst2_v002", {"idx": 3, "label": 1, "sentence": "it confirms fincher 's status as a film maker who artfully "
                         "bends technical know-how to the service of psychological insight . "},
-     "sst2 sentence: it confirms fincher 's status as a film maker who artfully bends technical know-how to the service "
-     "of psychological insight . ", "positive"),
+     "sst2 sentence: it confirms fincher 's status as a film maker who artfully bends technical know-how to the "
+     "service of psychological insight . ", "positive"),
     ("glue_mrpc_v002", {"sentence1": "We acted because we saw it .", "sentence2": "Rather , the US acted .", "label": 1,
                         "idx": 1},
      "mrpc sentence1: We acted because we saw it . sentence2: Rather , the US acted .", "equivalent"),
@@ -110,7 +110,8 @@ SUPER_GLUE = [
     ("super_glue_multirc_v102",  # T5's own test, and the paper's example
      {"paragraph": "<b>Sent 1: </b>Once upon a time, there was a squirrel named Joey.<br><b>Sent 2: </b>Joey loved to "
       "go outside and play with his cousin Jimmy.",
-      "question": "Why was Joey surprised the morning he woke up for breakfast?", "answer": "There was only pie to eat", "label": 1, "idx": {"paragraph": 5, "question": 1, "answer": 3}},
+      "question": "Why was Joey surprised the morning he woke up for breakfast?", "answer": "There was only pie to eat",
+      "label": 1, "idx": {"paragraph": 5, "question": 1, "answer": 3}},
      "multirc question: Why was Joey surprised the morning he woke up for breakfast? answer: There was only pie to eat "
      "paragraph: Sent 1: Once upon a time, there was a squirrel named Joey. Sent 2: Joey loved to go outside and play "
      "with his cousin Jimmy.", "True"),
@@ -216,10 +217,10 @@ def test_wsc_with_a_pronoun_that_is_not_where_its_index_says(text, index, pronou
      "Lily spoke to Donna breaking *her* silence.", "Donna"),
     ("The fish ate the worm. It was tasty.", "The worm was tasty.",
      "The fish ate the worm. *It* was tasty.", "The worm"),
-    ("Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck on "
-     "it.", "Some of the glue was stuck on the window sill.",
-     "Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck on "
-     "*it* .", "the window sill"),
+    ("Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck "
+     "on it.", "Some of the glue was stuck on the window sill.",
+     "Edward dropped adhesive tape onto his window sill, and when he pulled the tape off, some of the glue was stuck "
+     "on *it* .", "the window sill"),
     ("Al stole Bob's wallet and car, and then he was driving it really fast to get away.",
      "He was driving the car really fast to get away.",
      "Al stole Bob's wallet and car, and then he was driving *it* really fast to get away.", "the car"),
