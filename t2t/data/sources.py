@@ -192,6 +192,6 @@ def _decoded(value: Any) -> Any:
             raise DataError(f"An example of TFDS holds a byte that is not UTF-8 (at {error.start}): {value[:40]!r}") from None
     if isinstance(value, Mapping):
         return {k: _decoded(v) for k, v in value.items()}
-    if getattr(value, "dtype", None) == object:
+    if isinstance(value, list | tuple) or getattr(getattr(value, "dtype", None), "kind", "") == "O":
         return [_decoded(v) for v in value]
     return value

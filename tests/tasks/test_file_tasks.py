@@ -45,8 +45,8 @@ def test_every_format_gives_its_columns(tmp_path, name):
 
 
 def test_parallel_files(tmp_path):
-    paths = [write(tmp_path / f"t.{language}", "".join(row[i] + "\n" for row in ROWS)) for i, language in enumerate(("de", "en"))]
-    path = ",".join(paths)
+    sides = zip(("de", "en"), zip(*ROWS))
+    path = ",".join(write(tmp_path / f"t.{language}", "\n".join(lines) + "\n") for language, lines in sides)
     assert pairs(from_files(DataConfig(train=path, validation=path)), "train") == ROWS
 
 

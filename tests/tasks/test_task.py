@@ -126,7 +126,7 @@ def test_filtered_examples_are_counted_in_training():
 
 def test_a_task_whose_examples_are_all_filtered_says_so():
     task = numbers(3, preprocessors=(lambda example: None,))
-    with pytest.raises(DataError, match="Task 'numbers', split 'validation': no example is left after the preprocessors"):
+    with pytest.raises(DataError, match="Task 'numbers', split 'validation': no example is left after the preproc"):
         task.evaluation_examples("validation", VOCABULARY, lengths=LENGTHS)
 
 
