@@ -26,7 +26,9 @@ class TableModel:
         self.table = np.asarray(table, np.float32)
 
     @classmethod
-    def random(cls, seed: int, rows: int, length: int, v: int, eos: float = 0.0, sharpness: float = 1.0) -> "TableModel":
+    def random(
+        cls, seed: int, rows: int, length: int, v: int, eos: float = 0.0, sharpness: float = 1.0
+    ) -> "TableModel":
         """`eos` is added to the logit of the end of sequence."""
         table = np.random.default_rng(seed).normal(size=(rows, length, v, v, v)) * sharpness
         table[..., EOS] += eos
@@ -74,14 +76,33 @@ def padded(tokens, length: int) -> list[int]:
     return [*tokens, *[0] * (length - len(tokens))]
 
 
-T5 = {"norm": "rms", "bias": False, "positions": "relative_bias", "scale_attention": False, "relative_buckets": 8,
-      "relative_max_distance": 16}
+T5 = {
+    "norm": "rms",
+    "bias": False,
+    "positions": "relative_bias",
+    "scale_attention": False,
+    "relative_buckets": 8,
+    "relative_max_distance": 16,
+}
 MODELS = {
     "t5": {**T5, "encoder_layers": 1, "decoder_layers": 2, "scale_logits": True},
-    "t5_v1_1_scanned": {**T5, "encoder_layers": 1, "decoder_layers": 2, "activation": "gelu_tanh", "gated": True,
-                        "tie_logits": False, "stacking": "scanned"},
-    "transformer": {"encoder_layers": 1, "decoder_layers": 2, "norm_place": "post", "final_norm": False,
-                    "scale_embeddings": True, "share_embeddings": False},
+    "t5_v1_1_scanned": {
+        **T5,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "activation": "gelu_tanh",
+        "gated": True,
+        "tie_logits": False,
+        "stacking": "scanned",
+    },
+    "transformer": {
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "norm_place": "post",
+        "final_norm": False,
+        "scale_embeddings": True,
+        "share_embeddings": False,
+    },
     "gpt": {"architecture": "decoder", "decoder_layers": 2, "positions": "learned"},
     "gpt_scanned": {"architecture": "decoder", "decoder_layers": 2, "positions": "learned", "stacking": "scanned"},
     "prefix": {"architecture": "decoder", "decoder_layers": 2, "positions": "relative_bias"},
@@ -90,8 +111,19 @@ MODELS = {
 
 def tiny(name: str, vocab_size: int = 11, seed: int = 0, **changes):
     """A model of MODELS with weights large enough that its text varies: (config, module, params)."""
-    config = ModelConfig(**{"vocab_size": vocab_size, "width": 16, "heads": 2, "mlp_width": 32, "max_length": 64,
-                            "init": "normal", "init_std": 0.4, **MODELS[name], **changes})
+    config = ModelConfig(
+        **{
+            "vocab_size": vocab_size,
+            "width": 16,
+            "heads": 2,
+            "mlp_width": 32,
+            "max_length": 64,
+            "init": "normal",
+            "init_std": 0.4,
+            **MODELS[name],
+            **changes,
+        }
+    )
     model = build(config)
     return config, model, nn.meta.unbox(jax.jit(model.init)(jax.random.key(seed), dummy_batch(config))["params"])
 
@@ -103,17 +135,22 @@ def prompts(seed: int, lengths, vocab_size: int = 11) -> list[np.ndarray]:
 
 def right_padded(rows, width: int) -> dict[str, np.ndarray]:
     """Inputs of an encoder."""
-    return {"encoder_inputs": np.array([padded(r, width) for r in rows], np.int32),
-            "encoder_segments": np.array([padded([1] * len(r), width) for r in rows], np.int32)}
+    return {
+        "encoder_inputs": np.array([padded(r, width) for r in rows], np.int32),
+        "encoder_segments": np.array([padded([1] * len(r), width) for r in rows], np.int32),
+    }
 
 
 def left_padded(rows, width: int, prefix: bool) -> dict[str, np.ndarray]:
     """Prompts of a decoder, each after the start token."""
+
     def left(values):
         return [*[0] * (width - len(values)), *values]
 
-    batch = {"decoder_inputs": np.array([left([0, *r]) for r in rows], np.int32),
-             "decoder_segments": np.array([left([1] * (len(r) + 1)) for r in rows], np.int32)}
+    batch = {
+        "decoder_inputs": np.array([left([0, *r]) for r in rows], np.int32),
+        "decoder_segments": np.array([left([1] * (len(r) + 1)) for r in rows], np.int32),
+    }
     if prefix:
         batch["decoder_prefix"] = batch["decoder_segments"]
     return batch

@@ -12,20 +12,30 @@ from t2t.inference.beam import beam_search, penalty
 
 
 def search(model: TableModel, beams: int, alpha: float, length: int):
-    run = jax.jit(functools.partial(beam_search, step=model.step, reorder=take_rows, beams=beams, alpha=alpha,
-                                    max_length=length, eos_id=EOS))
+    run = jax.jit(
+        functools.partial(
+            beam_search, step=model.step, reorder=take_rows, beams=beams, alpha=alpha, max_length=length, eos_id=EOS
+        )
+    )
     return run(model.first_logits, model.state(beams))
 
 
 def by_hand(model: TableModel, row: int, beams: int, alpha: float, length: int):
     """The same search over lists: [(score, tokens)], best first. It never stops early.
 
-    Twice as many candidates are kept as beams, so that enough are left when some end; only the better half of them may end.
+    Twice as many candidates are kept as beams, so that enough are left when some end;
+    only the better half of them may end.
     """
     alive, ended = [(0.0, ())], []
     for n in range(1, length + 1):
-        candidates = sorted(((model.log_probability(row, (*tokens, t)), (*tokens, t)) for _, tokens in alive
-                             for t in range(model.table.shape[-1])), reverse=True)[: 2 * beams]
+        candidates = sorted(
+            (
+                (model.log_probability(row, (*tokens, t)), (*tokens, t))
+                for _, tokens in alive
+                for t in range(model.table.shape[-1])
+            ),
+            reverse=True,
+        )[: 2 * beams]
         ended += [(penalised(logp, n, alpha), tokens) for logp, tokens in candidates[:beams] if tokens[-1] == EOS]
         ended = sorted(ended, reverse=True)[:beams]
         alive = [c for c in candidates if c[1][-1] != EOS][:beams]
@@ -40,16 +50,20 @@ def test_wide_enough_it_is_exhaustive(alpha, eos):
     model = TableModel.random(17, rows=2, length=length, v=4, eos=eos)
     found = search(model, beams, alpha, length)
     for row in range(2):
-        every = sorted(((penalised(model.log_probability(row, h), len(h), alpha), h) for h in model.hypotheses(length)),
-                       reverse=True)
+        every = sorted(
+            ((penalised(model.log_probability(row, h), len(h), alpha), h) for h in model.hypotheses(length)),
+            reverse=True,
+        )
         assert len(every) == 121
         np.testing.assert_allclose(found.scores[row], [score for score, _ in every[:beams]], rtol=1e-5)
         np.testing.assert_array_equal(found.tokens[row], [padded(h, length) for _, h in every[:beams]])
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
-@pytest.mark.parametrize(("beams", "length", "eos", "sharpness"), [
-    (1, 6, 0.0, 1.0), (2, 6, 1.0, 1.0), (3, 8, -1.0, 2.0), (4, 5, 3.0, 0.5), (4, 1, 0.0, 1.0), (5, 8, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("beams", "length", "eos", "sharpness"),
+    [(1, 6, 0.0, 1.0), (2, 6, 1.0, 1.0), (3, 8, -1.0, 2.0), (4, 5, 3.0, 0.5), (4, 1, 0.0, 1.0), (5, 8, 0.5, 1.0)],
+)
 def test_narrow_it_is_the_search_by_hand(alpha, beams, length, eos, sharpness):
     model = TableModel.random(beams, rows=12, length=length, v=6, eos=eos, sharpness=sharpness)
     found = search(model, beams, alpha, length)
@@ -59,8 +73,8 @@ def test_narrow_it_is_the_search_by_hand(alpha, beams, length, eos, sharpness):
         np.testing.assert_array_equal(found.tokens[row], [padded(h, length) for _, h in expected])
 
 
-def test_one_beam_without_penalty_can_beat_greedy_but_never_the_whole():
-    """Scores fall from beam to beam, more beams never find a worse best one here, and none beats the exhaustive best."""
+def test_scores_fall_and_none_beats_the_exhaustive_best():
+    """Scores fall from beam to beam; one beam misses the exhaustive best somewhere, and enough of them never do."""
     model = TableModel.random(23, rows=8, length=5, v=4)
     best = [search(model, beams, 0.0, 5).scores for beams in (1, 4, 243)]
     for scores in best:
@@ -90,14 +104,14 @@ def test_ended_hypotheses_are_padded_and_distinct():
         for h in row:
             ends = np.flatnonzero(h == EOS)
             assert len(ends) <= 1
-            assert not len(ends) or not h[ends[0] + 1:].any()
+            assert not len(ends) or not h[ends[0] + 1 :].any()
 
 
 def test_a_row_does_not_depend_on_the_others():
     model = TableModel.random(37, rows=6, length=7, v=5, eos=0.5)
     together = search(model, 3, 0.6, 7)
     for row in range(6):
-        alone = search(TableModel(model.table[row:row + 1]), 3, 0.6, 7)
+        alone = search(TableModel(model.table[row : row + 1]), 3, 0.6, 7)
         np.testing.assert_array_equal(alone.tokens[0], together.tokens[row])
         np.testing.assert_allclose(alone.scores[0], together.scores[row], rtol=1e-6)
 
@@ -148,4 +162,4 @@ def test_more_beams_than_hypotheses(beams):
         every = sorted(((model.log_probability(row, h), h) for h in model.hypotheses(3)), reverse=True)[:beams]
         np.testing.assert_allclose(np.asarray(found.scores)[row, : len(every)], [s for s, _ in every], rtol=1e-5)
         np.testing.assert_array_equal(np.asarray(found.tokens)[row, : len(every)], [padded(h, 3) for _, h in every])
-        assert (np.asarray(found.scores)[row, len(every):] < -1e8).all()
+        assert (np.asarray(found.scores)[row, len(every) :] < -1e8).all()

@@ -13,19 +13,22 @@ def test_defaults_are_greedy_and_t5s_beams():
     assert hash(config) == hash(DecodeConfig())
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"method": "beams"}, r"decode\.method: Unknown choice 'beams'\. Did you mean 'beam'\?"),
-    ({"max_length": 0}, r"decode: max_length: expected at least 1, found 0"),
-    ({"beams": 0}, r"decode: beams: expected at least 1, found 0"),
-    ({"temperature": 0.0}, r"temperature: expected more than 0, found 0\.0; for no chance at all, method 'greedy'"),
-    ({"temperature": -1}, r"temperature: expected more than 0, found -1"),
-    ({"top_k": -1}, r"top_k: expected 0 \(for all\) or more, found -1"),
-    ({"top_p": 0.0}, r"top_p: expected more than 0 and at most 1, found 0\.0"),
-    ({"top_p": 1.5}, r"top_p: expected more than 0 and at most 1, found 1\.5"),
-    ({"length_penalty": -0.5}, r"length_penalty: expected 0 or more, found -0\.5"),
-    ({"beam": 3}, r"decode\.beam: Unknown field of DecodeConfig 'beam'\. Did you mean 'beams'"),
-    ({"max_length": "10"}, r"decode\.max_length: expected int, found str '10'"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "beams"}, r"decode\.method: Unknown choice 'beams'\. Did you mean 'beam'\?"),
+        ({"max_length": 0}, r"decode: max_length: expected at least 1, found 0"),
+        ({"beams": 0}, r"decode: beams: expected at least 1, found 0"),
+        ({"temperature": 0.0}, r"temperature: expected more than 0, found 0\.0; for no chance at all, method 'greedy'"),
+        ({"temperature": -1}, r"temperature: expected more than 0, found -1"),
+        ({"top_k": -1}, r"top_k: expected 0 \(for all\) or more, found -1"),
+        ({"top_p": 0.0}, r"top_p: expected more than 0 and at most 1, found 0\.0"),
+        ({"top_p": 1.5}, r"top_p: expected more than 0 and at most 1, found 1\.5"),
+        ({"length_penalty": -0.5}, r"length_penalty: expected 0 or more, found -0\.5"),
+        ({"beam": 3}, r"decode\.beam: Unknown field of DecodeConfig 'beam'\. Did you mean 'beams'"),
+        ({"max_length": "10"}, r"decode\.max_length: expected int, found str '10'"),
+    ],
+)
 def test_errors_name_the_field(values, message):
     with pytest.raises(ConfigError, match=message):
         build(DecodeConfig, values, "decode")

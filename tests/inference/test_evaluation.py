@@ -1,4 +1,4 @@
-"""Evaluation: every example counts once, on one device or on eight, and what was predicted stands beside what was asked."""
+"""Evaluation: every example counts once, on one device or on eight; predictions stand beside what was asked."""
 
 import dataclasses
 import json
@@ -24,23 +24,29 @@ def length_gap(targets, predictions):
 
 
 def task(**changes) -> Task:
-    return Task(**{"name": "toy", "metrics": ("accuracy", length_gap), "source": FunctionSource({"validation": lambda: ROWS,
-                   "test": lambda: ROWS[:5]}), "postprocess": lambda text, example, is_target: len(text), **changes})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """These programs run for milliseconds and would compile for minutes."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    return Task(
+        **{
+            "name": "toy",
+            "metrics": ("accuracy", length_gap),
+            "source": FunctionSource({"validation": lambda: ROWS, "test": lambda: ROWS[:5]}),
+            "postprocess": lambda text, example, is_target: len(text),
+            **changes,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
 def model() -> TextModel:
     config, _, params = tiny("t5", vocab_size=384, seed=2)
-    return TextModel(config=config, params=params, vocabulary=ByteVocabulary(), inputs_length=16, targets_length=8,
-                     decode=DecodeConfig(max_length=4), batch_size=8)
+    return TextModel(
+        config=config,
+        params=params,
+        vocabulary=ByteVocabulary(),
+        inputs_length=16,
+        targets_length=8,
+        decode=DecodeConfig(max_length=4),
+        batch_size=8,
+    )
 
 
 def test_all_examples_count_once_though_the_last_batch_is_padded(model):
@@ -49,12 +55,15 @@ def test_all_examples_count_once_though_the_last_batch_is_padded(model):
     scores = [model.score([r["inputs"]], [r["targets"]], per_token=True)[0] for r in ROWS]
     tokens = np.concatenate(scores)
     assert len(tokens) == sum(len(r["targets"]) + 1 for r in ROWS)
-    assert found.examples == 13 and found.metrics["seen"] == 13
+    assert found.examples == 13
+    assert found.metrics["seen"] == 13
     assert found.metrics["loss"] == pytest.approx(-tokens.mean(), rel=1e-5)
     assert found.metrics["perplexity"] == pytest.approx(math.exp(-tokens.mean()), rel=1e-5)
     answers = model.generate([r["inputs"] for r in ROWS])
     assert [p["prediction"] for p in found.predictions] == answers
-    assert found.metrics["gap"] == pytest.approx(np.mean([abs(len(a) - len(r["targets"])) for a, r in zip(answers, ROWS)]))
+    assert found.metrics["gap"] == pytest.approx(
+        np.mean([abs(len(a) - len(r["targets"])) for a, r in zip(answers, ROWS)])
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 32])
@@ -104,21 +113,34 @@ def test_splits_limits_and_ways_of_decoding(model):
 
 def test_a_task_without_metrics_is_not_generated(model):
     found = evaluate(model, task(metrics=()))
-    assert found.predictions == [] and set(found.metrics) == {"loss", "perplexity", "token_accuracy"}
+    assert found.predictions == []
+    assert set(found.metrics) == {"loss", "perplexity", "token_accuracy"}
 
 
 def test_targets_beyond_the_limit_are_counted_aloud(model):
     said = []
     rows = [{"inputs": "a", "targets": "b" * 20}, {"inputs": "a", "targets": "b"}]
-    evaluate(dataclasses.replace(model, report=said.append), task(source=FunctionSource({"validation": lambda: rows}), metrics=()))
+    evaluate(
+        dataclasses.replace(model, report=said.append),
+        task(source=FunctionSource({"validation": lambda: rows}), metrics=()),
+    )
     assert said == ["1 examples are longer than 16 (inputs) or 8 (targets) tokens and were cut."]
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda m: evaluate(m, task(), "tset"), r"Task 'toy': Unknown split 'tset'\. Did you mean 'test'"),
-    (lambda m: evaluate(m, task(source=FunctionSource({"validation": lambda: []}))), r"The split 'validation' is empty"),
-    (lambda m: evaluate(m, task(preprocessors=(lambda example: None,))), r"no example is left after the preprocessors"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: evaluate(m, task(), "tset"), r"Task 'toy': Unknown split 'tset'\. Did you mean 'test'"),
+        (
+            lambda m: evaluate(m, task(source=FunctionSource({"validation": lambda: []}))),
+            r"The split 'validation' is empty",
+        ),
+        (
+            lambda m: evaluate(m, task(preprocessors=(lambda example: None,))),
+            r"no example is left after the preprocessors",
+        ),
+    ],
+)
 def test_errors(model, call, message):
     with pytest.raises(DataError, match=message):
         call(model)

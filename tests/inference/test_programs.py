@@ -24,14 +24,6 @@ CASES = [(name, method) for name in ("t5", "gpt", "prefix") for method in METHOD
 CASES += [(name, "beam") for name in ("t5_v1_1_scanned", "transformer", "gpt_scanned")]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """These programs run for milliseconds and would compile for minutes."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def run(model, params, batch, decode, row_ids=None, eos_id=EOS):
     rows = len(next(iter(batch.values())))
     ids = np.arange(rows, dtype=np.int32) if row_ids is None else np.asarray(row_ids, np.int32)
@@ -47,14 +39,20 @@ def uncached(model, params, rows, decode, prefix: bool):
     tokens = np.zeros((b, width), np.int32)
     for i, head in enumerate(heads):
         tokens[i, : len(head)] = head
-    state = {"tokens": jnp.asarray(tokens), "last": jnp.asarray([len(h) - 1 for h in heads]),
-             "prefix": jnp.asarray([len(h) for h in heads])}
+    state = {
+        "tokens": jnp.asarray(tokens),
+        "last": jnp.asarray([len(h) - 1 for h in heads]),
+        "prefix": jnp.asarray([len(h) for h in heads]),
+    }
     if not decoder_only:
         state |= {k: jnp.asarray(v) for k, v in batch_for("t5", rows, max(map(len, rows))).items()}
 
     def logits_of(state):
         at = jnp.arange(width)[None]
-        batch = {"decoder_inputs": state["tokens"], "decoder_segments": (at <= state["last"][:, None]).astype(jnp.int32)}
+        batch = {
+            "decoder_inputs": state["tokens"],
+            "decoder_segments": (at <= state["last"][:, None]).astype(jnp.int32),
+        }
         if prefix:
             batch["decoder_prefix"] = (at < state["prefix"][:, None]).astype(jnp.int32)
         batch |= {k: v for k, v in state.items() if k.startswith("encoder")}
@@ -70,8 +68,16 @@ def uncached(model, params, rows, decode, prefix: bool):
         first = logits_of(state)
         if decode.method == "beam":
             repeated = jax.tree.map(lambda x: jnp.repeat(x, decode.beams, axis=0), state)
-            found = beam_search(first, repeated, step, take_rows, beams=decode.beams, alpha=decode.length_penalty,
-                                max_length=decode.max_length, eos_id=EOS)
+            found = beam_search(
+                first,
+                repeated,
+                step,
+                take_rows,
+                beams=decode.beams,
+                alpha=decode.length_penalty,
+                max_length=decode.max_length,
+                eos_id=EOS,
+            )
             return found.tokens, found.scores
         choose = choose_greedily
         if decode.method == "sample":
@@ -94,15 +100,18 @@ def test_cached_equals_uncached(name, method):
     assert len({tuple(t) for t in tokens[:, 0]}) > 1  # the rows do say different things
 
 
-@pytest.mark.parametrize(("name", "method"), [("t5", "sample"), ("t5", "beam"), ("transformer", "greedy"), ("gpt", "sample"),
-                                              ("prefix", "beam")])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("t5", "sample"), ("t5", "beam"), ("transformer", "greedy"), ("gpt", "sample"), ("prefix", "beam")],
+)
 def test_padding_and_the_rest_of_the_batch_do_not_matter(name, method):
     _, model, params = tiny(name, seed=4)
     rows = prompts(2, (4, 2, 6))
     tokens, scores = run(model, params, batch_for(name, rows, 8), METHODS[method], row_ids=[10, 11, 12])
     order = [2, 0]
-    others, other_scores = run(model, params, batch_for(name, [rows[i] for i in order], 15), METHODS[method],
-                               row_ids=[10 + i for i in order])
+    others, other_scores = run(
+        model, params, batch_for(name, [rows[i] for i in order], 15), METHODS[method], row_ids=[10 + i for i in order]
+    )
     np.testing.assert_array_equal(others, tokens[order])
     np.testing.assert_allclose(other_scores, scores[order], atol=1e-4)
 
@@ -131,7 +140,9 @@ def test_beam_of_one_is_greedy(name):
 
 def test_a_row_without_inputs_is_still_a_row():
     _, model, params = tiny("t5", seed=2)
-    tokens, scores = run(model, params, batch_for("t5", [np.zeros(0, np.int32), *prompts(5, (3,))], 4), METHODS["greedy"])
+    tokens, scores = run(
+        model, params, batch_for("t5", [np.zeros(0, np.int32), *prompts(5, (3,))], 4), METHODS["greedy"]
+    )
     assert np.isfinite(scores).all()
     alone, _ = run(model, params, batch_for("t5", prompts(5, (3,)), 4), METHODS["greedy"])
     np.testing.assert_array_equal(tokens[1], alone[0])
@@ -158,11 +169,18 @@ def teacher_forced(rows, answers, decoder_only: bool) -> dict[str, np.ndarray]:
     return EncoderDecoderConverter(inputs_length=12, targets_length=12)(examples, (12, 12))
 
 
-@pytest.mark.parametrize(("name", "dtype", "tolerance"), [
-    ("t5", "float32", 1e-4), ("transformer", "float32", 1e-4), ("gpt", "float32", 1e-4), ("t5_v1_1_scanned", "float32", 1e-4),
-    ("gpt", "bfloat16", 0.15)])
+@pytest.mark.parametrize(
+    ("name", "dtype", "tolerance"),
+    [
+        ("t5", "float32", 1e-4),
+        ("transformer", "float32", 1e-4),
+        ("gpt", "float32", 1e-4),
+        ("t5_v1_1_scanned", "float32", 1e-4),
+        ("gpt", "bfloat16", 0.15),
+    ],
+)
 def test_what_is_generated_scores_what_it_was_said_to(name, dtype, tolerance):
-    """Scores of decoding are the teacher-forced log-likelihoods of its answers, and greedy ones are the likeliest tokens."""
+    """Scores of decoding are its answers' teacher-forced log-likelihoods, and greedy ones are the likeliest tokens."""
     _, model, params = tiny(name, seed=9, dtype=dtype)
     rows = prompts(7, (3, 6, 4, 5))
     for method in ("greedy", "beam"):
@@ -189,7 +207,8 @@ def test_scores_are_log_softmax_of_the_logits():
     for r, answer in enumerate(answers):
         np.testing.assert_allclose(found[r, : len(answer)], logp[r, np.arange(len(answer)), answer], rtol=1e-4)
         np.testing.assert_array_equal(likeliest[r, : len(answer)], logits[r].argmax(-1)[: len(answer)] == answer)
-        assert not np.asarray(found[r, len(answer):]).any() and not np.asarray(likeliest[r, len(answer):]).any()
+        assert not np.asarray(found[r, len(answer) :]).any()
+        assert not np.asarray(likeliest[r, len(answer) :]).any()
 
 
 def test_only_what_modules_cast_whole_is_cast():

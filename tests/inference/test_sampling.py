@@ -36,7 +36,9 @@ def test_greedy_takes_the_likeliest_until_the_end(eos, seed):
 def test_the_shortest_lengths(max_length):
     model = TableModel.random(5, rows=3, length=4, v=4)
     found = generate(model.first_logits, model.state(), model.step, choose_greedily, max_length=max_length, eos_id=EOS)
-    np.testing.assert_array_equal(found.tokens, [padded(greedy_by_hand(model, r, max_length), max_length) for r in range(3)])
+    np.testing.assert_array_equal(
+        found.tokens, [padded(greedy_by_hand(model, r, max_length), max_length) for r in range(3)]
+    )
 
 
 def ending_at(lengths) -> TableModel:
@@ -80,14 +82,17 @@ def softmax(x):
 
 
 # The last column is the 99.99th percentile of chi-square with as many degrees of freedom as tokens are left, less one.
-@pytest.mark.parametrize(("settings", "left", "critical"), [
-    ({}, range(7), 27.9),
-    ({"temperature": 0.5}, range(7), 27.9),
-    ({"temperature": 2.5}, range(7), 27.9),
-    ({"top_k": 3}, (0, 3, 6), 18.4),
-    ({"top_p": 0.75}, (0, 3, 6), 18.4),
-    ({"top_k": 5, "top_p": 0.9, "temperature": 1.5}, (0, 2, 3, 6), 21.1),
-])
+@pytest.mark.parametrize(
+    ("settings", "left", "critical"),
+    [
+        ({}, range(7), 27.9),
+        ({"temperature": 0.5}, range(7), 27.9),
+        ({"temperature": 2.5}, range(7), 27.9),
+        ({"top_k": 3}, (0, 3, 6), 18.4),
+        ({"top_p": 0.75}, (0, 3, 6), 18.4),
+        ({"top_k": 5, "top_p": 0.9, "temperature": 1.5}, (0, 2, 3, 6), 21.1),
+    ],
+)
 def test_draws_follow_the_softmax_of_what_is_left(settings, left, critical):
     count, left = 20_000, list(left)
     draw = jax.jit(sampler(keys(count), **settings))
@@ -142,7 +147,9 @@ def test_what_is_kept_keeps_its_logits():
     np.testing.assert_array_equal(kept[np.isfinite(kept)], np.asarray(logits)[np.isfinite(kept)])
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 1e-6}, {"top_k": 1}, {"top_p": 1e-6}, {"top_k": 1, "temperature": 9.0}])
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 1e-6}, {"top_k": 1}, {"top_p": 1e-6}, {"top_k": 1, "temperature": 9.0}]
+)
 def test_without_chance_sampling_is_greedy(settings):
     model = TableModel.random(11, rows=8, length=6, v=6)
     run = functools.partial(generate, model.first_logits, model.state(), model.step, max_length=6, eos_id=EOS)
@@ -154,13 +161,19 @@ def test_without_chance_sampling_is_greedy(settings):
 def test_scores_are_the_models_own_probabilities():
     """Not those under the temperature or within top-k, so that they compare across ways of drawing."""
     model = TableModel.random(12, rows=6, length=6, v=5)
-    found = generate(model.first_logits, model.state(), model.step, sampler(keys(6), temperature=3.0, top_k=4), max_length=6,
-                     eos_id=EOS)
+    found = generate(
+        model.first_logits,
+        model.state(),
+        model.step,
+        sampler(keys(6), temperature=3.0, top_k=4),
+        max_length=6,
+        eos_id=EOS,
+    )
     for row, tokens in enumerate(np.asarray(found.tokens)):
         ends = np.flatnonzero(tokens == EOS)
         said = tokens[: ends[0] + 1] if len(ends) else tokens
         np.testing.assert_allclose(found.scores[row], model.log_probability(row, said), rtol=1e-5)
-        assert not tokens[len(said):].any()
+        assert not tokens[len(said) :].any()
 
 
 def test_another_seed_or_row_draws_otherwise():

@@ -19,21 +19,21 @@ from t2t.training import RunConfig
 SENTENCES = ["a", "the quick brown fox", "", "jumps over", "häß", "the lazy dog and then some more of it", "b"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """These programs run for milliseconds and would compile for minutes."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def models() -> dict[str, TextModel]:
     found = {}
     for name in ("t5", "gpt", "prefix"):
         config, _, params = tiny(name, vocab_size=384, seed=1)
-        found[name] = TextModel(config=config, params=params, vocabulary=ByteVocabulary(), inputs_length=40, targets_length=8,
-                                prefix_attention=name == "prefix", decode=DecodeConfig(max_length=6), batch_size=3)
+        found[name] = TextModel(
+            config=config,
+            params=params,
+            vocabulary=ByteVocabulary(),
+            inputs_length=40,
+            targets_length=8,
+            prefix_attention=name == "prefix",
+            decode=DecodeConfig(max_length=6),
+            batch_size=3,
+        )
     return found
 
 
@@ -64,9 +64,19 @@ def test_all_beams_are_returned_best_first(models):
         assert scores == sorted(scores, reverse=True)
 
 
-@pytest.mark.parametrize(("changes", "method"), [
-    ({}, "greedy"), ({"beams": 2}, "beam"), ({"beams": 1}, "greedy"), ({"top_p": 0.9}, "sample"), ({"top_k": 3}, "sample"),
-    ({"temperature": 0.5}, "sample"), ({"beams": 3, "method": "greedy"}, "greedy"), ({"max_length": 3}, "greedy")])
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [
+        ({}, "greedy"),
+        ({"beams": 2}, "beam"),
+        ({"beams": 1}, "greedy"),
+        ({"top_p": 0.9}, "sample"),
+        ({"top_k": 3}, "sample"),
+        ({"temperature": 0.5}, "sample"),
+        ({"beams": 3, "method": "greedy"}, "greedy"),
+        ({"max_length": 3}, "greedy"),
+    ],
+)
 def test_what_is_asked_for_chooses_the_method(models, changes, method):
     config = models["t5"]._decode_config(changes)
     assert config.method == method
@@ -109,13 +119,16 @@ def test_scores_are_teacher_forced_sums(models, name):
         answer = [b + 3 for b in target.encode()] + [1]
         whole = np.array([[0, *prompt, *answer]], np.int32)
         if name == "t5":
-            batch = {"encoder_inputs": np.array([prompt or [0]], np.int32), "decoder_inputs": np.array([[0, *answer[:-1]]], np.int32),
-                     "encoder_segments": np.array([[1] * len(prompt) or [0]], np.int32)}
+            batch = {
+                "encoder_inputs": np.array([prompt or [0]], np.int32),
+                "decoder_inputs": np.array([[0, *answer[:-1]]], np.int32),
+                "encoder_segments": np.array([[1] * len(prompt) or [0]], np.int32),
+            }
         else:
             batch = {"decoder_inputs": whole[:, :-1]}
             if name == "prefix" and prompt:
                 batch["decoder_prefix"] = np.array([[1] * (len(prompt) + 1) + [0] * (len(answer) - 1)], np.int32)
-        logits = np.asarray(model.module.apply({"params": model.params}, batch), np.float64)[0, -len(answer):]
+        logits = np.asarray(model.module.apply({"params": model.params}, batch), np.float64)[0, -len(answer) :]
         logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         expected = logp[np.arange(len(answer)), answer]
         np.testing.assert_allclose(tokens, expected, atol=1e-3)
@@ -128,7 +141,9 @@ def test_rank_takes_the_likeliest_choice(models, normalise):
     choices = [["a", "bb", "ccccc"], ["dddd", "e"]]
     expected = []
     for text, options in zip(inputs, choices):
-        scores = [s / (len(o) + 1 if normalise else 1) for o, s in zip(options, model.score([text] * len(options), options))]
+        scores = [
+            s / (len(o) + 1 if normalise else 1) for o, s in zip(options, model.score([text] * len(options), options))
+        ]
         expected.append(int(np.argmax(scores)))
     assert model.rank(inputs, choices, normalise=normalise) == expected
 
@@ -142,23 +157,36 @@ def test_length_normalisation_matters(models):
 
 
 def test_learned_positions_are_used_to_the_last():
-    """A prompt and an answer that fill the model's length exactly fit; one more token does not, and it is said how to mend it."""
+    """A prompt and an answer that fill the model's length exactly fit; of one more token it is said how to mend it."""
     config, _, params = tiny("gpt", vocab_size=384, max_length=24)
-    model = TextModel(config=config, params=params, vocabulary=ByteVocabulary(), inputs_length=16, prefix_attention=False)
+    model = TextModel(
+        config=config, params=params, vocabulary=ByteVocabulary(), inputs_length=16, prefix_attention=False
+    )
     assert len(model.generate(["x" * 17], max_length=8)) == 1
     with pytest.raises(DataError, match=r"learned positions cover max_length 24, found a sequence of 25"):
         model.generate(["x" * 17], max_length=9)
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda m: m.generate("a text"), DataError, r"generate takes a list of texts, found one text"),
-    (lambda m: m.generate(["a"], beam=4), ConfigError, r"decode\.beam: Unknown field of DecodeConfig 'beam'\. Did you mean 'beams'"),
-    (lambda m: m.generate(["a"], top_p=2.0), ConfigError, r"top_p: expected more than 0 and at most 1, found 2\.0"),
-    (lambda m: m.generate(["\ud800"]), DataError, r"unpaired surrogate"),
-    (lambda m: m.score(["a", "b"], ["c"]), DataError, r"found 2 inputs and 1 targets"),
-    (lambda m: m.rank(["a"], []), DataError, r"rank: expected choices for each of 1 inputs, found 0 lists"),
-    (lambda m: m.rank(["a", "b"], [["c"], []]), DataError, r"rank: expected choices for each of 2 inputs, found 2 lists with 0 choices"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.generate("a text"), DataError, r"generate takes a list of texts, found one text"),
+        (
+            lambda m: m.generate(["a"], beam=4),
+            ConfigError,
+            r"decode\.beam: Unknown field of DecodeConfig 'beam'\. Did you mean 'beams'",
+        ),
+        (lambda m: m.generate(["a"], top_p=2.0), ConfigError, r"top_p: expected more than 0 and at most 1, found 2\.0"),
+        (lambda m: m.generate(["\ud800"]), DataError, r"unpaired surrogate"),
+        (lambda m: m.score(["a", "b"], ["c"]), DataError, r"found 2 inputs and 1 targets"),
+        (lambda m: m.rank(["a"], []), DataError, r"rank: expected choices for each of 1 inputs, found 0 lists"),
+        (
+            lambda m: m.rank(["a", "b"], [["c"], []]),
+            DataError,
+            r"rank: expected choices for each of 2 inputs, found 2 lists with 0 choices",
+        ),
+    ],
+)
 def test_errors_say_what_was_found(models, call, error, message):
     with pytest.raises(error, match=message):
         call(models["t5"])
@@ -167,8 +195,11 @@ def test_errors_say_what_was_found(models, call, error, message):
 def test_an_encoder_does_not_generate():
     from t2t.models import ModelConfig
 
-    model = TextModel(config=ModelConfig(architecture="encoder", vocab_size=384, width=8, heads=1, mlp_width=8, encoder_layers=1),
-                      params={}, vocabulary=ByteVocabulary())
+    model = TextModel(
+        config=ModelConfig(architecture="encoder", vocab_size=384, width=8, heads=1, mlp_width=8, encoder_layers=1),
+        params={},
+        vocabulary=ByteVocabulary(),
+    )
     with pytest.raises(DataError, match="An encoder does not generate text: use a decoder or an encoder-decoder"):
         model.generate(["a"])
 
@@ -177,21 +208,30 @@ def test_an_encoder_does_not_generate():
 def workdir(tmp_path):
     """A run with three checkpoints whose parameters differ, the second of them the best."""
     config, _, params = tiny("t5", vocab_size=384, seed=1)
-    run = RunConfig(model=config, decode=DecodeConfig(max_length=5, method="beam", beams=2),
-                    data=DataConfig(inputs_length=24, targets_length=9, prefix="do: ", vocabulary="bytes"))
+    run = RunConfig(
+        model=config,
+        decode=DecodeConfig(max_length=5, method="beam", beams=2),
+        data=DataConfig(inputs_length=24, targets_length=9, prefix="do: ", vocabulary="bytes"),
+    )
     vocabulary = ByteVocabulary()
     (tmp_path / "config.json").write_text(json.dumps(as_dict(run)), encoding="utf-8")
     vocabulary.save(tmp_path / "vocabulary")
     store = Store(tmp_path / "checkpoints", keep=5, report=lambda text: None)
     for step, loss in ((10, 3.0), (20, 1.0), (30, 2.0)):
-        store.save(step, jax.tree.map(lambda x, step=step: x * step / 10, params), {"count": np.zeros(())},
-                   {"metrics": {"loss": loss}, "vocabulary": vocabulary.fingerprint()})
+        store.save(
+            step,
+            jax.tree.map(lambda x, step=step: x * step / 10, params),
+            {"count": np.zeros(())},
+            {"metrics": {"loss": loss}, "vocabulary": vocabulary.fingerprint()},
+        )
     store.close()
     return tmp_path, params
 
 
 def scale_of(model: TextModel, params) -> float:
-    ratios = jax.tree.leaves(jax.tree.map(lambda a, b: np.asarray(a / b).mean(where=np.asarray(b) != 0), model.params, params))
+    ratios = jax.tree.leaves(
+        jax.tree.map(lambda a, b: np.asarray(a / b).mean(where=np.asarray(b) != 0), model.params, params)
+    )
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-5)
     return round(float(ratios[0]), 3)
 
@@ -202,8 +242,14 @@ def test_load_restores_the_run_as_it_was(workdir):
     assert scale_of(model, params) == 3.0
     assert (model.inputs_length, model.targets_length, model.prefix, model.batch_size) == (24, 9, "do: ", 2)
     assert model.decode == DecodeConfig(max_length=5, method="beam", beams=2)
-    by_hand = TextModel(config=model.config, params=jax.tree.map(lambda x: x * 3, params), vocabulary=ByteVocabulary(),
-                        inputs_length=24, targets_length=9, decode=model.decode)
+    by_hand = TextModel(
+        config=model.config,
+        params=jax.tree.map(lambda x: x * 3, params),
+        vocabulary=ByteVocabulary(),
+        inputs_length=24,
+        targets_length=9,
+        decode=model.decode,
+    )
     assert model.generate(["a", "bb"]) == by_hand.generate(["do: a", "do: bb"])
 
 
@@ -215,13 +261,27 @@ def test_load_takes_the_step_that_is_asked_for(workdir, step, scale):
 
 def test_a_damaged_newest_checkpoint_is_passed_over_aloud(workdir):
     folder, params = workdir
-    path = max((p for p in (folder / "checkpoints" / "30" / "params").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    path = max(
+        (p for p in (folder / "checkpoints" / "30" / "params").rglob("*") if p.is_file()),
+        key=lambda p: p.stat().st_size,
+    )
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     said = []
     assert scale_of(t2t.load(folder, report=said.append), params) == 2.0
-    assert len(said) == 1 and "step 30 cannot be used" in said[0] and "is damaged" in said[0] and "trying the one before" in said[0]
+    assert (
+        len(said) == 1
+    )
+    assert (
+        "step 30 cannot be used" in said[0]
+    )
+    assert (
+        "is damaged" in said[0]
+    )
+    assert (
+        "trying the one before" in said[0]
+    )
     with pytest.raises(CheckpointError, match="No checkpoint that was asked for"):
         t2t.load(folder, 30, report=said.append)
 
@@ -231,13 +291,24 @@ def _remove_metrics(folder):
         path.write_text(path.read_text(encoding="utf-8").replace('"loss"', '"other"'), encoding="utf-8")
 
 
-@pytest.mark.parametrize(("damage", "step", "message"), [
-    (lambda f: (f / "config.json").unlink(), None, r"There is no run in .*: expected config\.json there"),
-    (lambda f: None, 15, r"There is no checkpoint of step 15 in .*There are: 10, 20, 30"),
-    (lambda f: ByteVocabulary(extra_ids=300).save(f / "vocabulary"), None, r"has 559 ids, and the model's table 384 rows"),
-    (lambda f: ByteVocabulary(extra_ids=20).save(f / "vocabulary"), None, r"is not the vocabulary that step 30 was trained with"),
-    (_remove_metrics, "best", r"No checkpoint in .* was saved with an evaluation's 'loss'"),
-])
+@pytest.mark.parametrize(
+    ("damage", "step", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), None, r"There is no run in .*: expected config\.json there"),
+        (lambda f: None, 15, r"There is no checkpoint of step 15 in .*There are: 10, 20, 30"),
+        (
+            lambda f: ByteVocabulary(extra_ids=300).save(f / "vocabulary"),
+            None,
+            r"has 559 ids, and the model's table 384 rows",
+        ),
+        (
+            lambda f: ByteVocabulary(extra_ids=20).save(f / "vocabulary"),
+            None,
+            r"is not the vocabulary that step 30 was trained with",
+        ),
+        (_remove_metrics, "best", r"No checkpoint in .* was saved with an evaluation's 'loss'"),
+    ],
+)
 def test_load_refuses_what_is_not_the_run(workdir, damage, step, message):
     folder, _ = workdir
     damage(folder)
@@ -250,5 +321,7 @@ def test_another_models_checkpoint_is_told_as_a_difference(workdir):
     run = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     run["model"]["mlp_width"] = 48
     (folder / "config.json").write_text(json.dumps(run), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"≠ .*feed_forward/in/kernel: \[16, 32\] in the checkpoint, \[16, 48\] in the model"):
+    with pytest.raises(
+        CheckpointError, match=r"≠ .*feed_forward/in/kernel: \[16, 32\] in the checkpoint, \[16, 48\] in the model"
+    ):
         t2t.load(folder)

@@ -8,8 +8,17 @@ from t2t.inference import DecodeConfig
 from t2t.inference.programs import decode_batch
 from t2t.models import ModelConfig, build
 
-COMMON = {"vocab_size": 13, "width": 64, "heads": 2, "mlp_width": 128, "max_length": 256, "positions": "learned",
-          "norm_epsilon": 1e-6, "tie_logits": False, "logits_bias": True}
+COMMON = {
+    "vocab_size": 13,
+    "width": 64,
+    "heads": 2,
+    "mlp_width": 128,
+    "max_length": 256,
+    "positions": "learned",
+    "norm_epsilon": 1e-6,
+    "tie_logits": False,
+    "logits_bias": True,
+}
 EOS = 1
 
 
@@ -32,8 +41,10 @@ class Arrays:
         for name in ("query", "key", "value", "out"):
             kernel, bias = self.take(2)
             inward = name != "out"
-            found[name] = {"kernel": kernel.reshape((64, 2, 32) if inward else (2, 32, 64)),
-                           "bias": bias.reshape((2, 32) if inward else (64,))}
+            found[name] = {
+                "kernel": kernel.reshape((64, 2, 32) if inward else (2, 32, 64)),
+                "bias": bias.reshape((2, 32) if inward else (64,)),
+            }
         return found
 
     def stack(self, cross: bool):
@@ -58,22 +69,38 @@ class Arrays:
 
 def language_model(folder):
     arrays = Arrays(folder / "checkpoints" / "trax_transformerlm_copy.npz")
-    params = {"tokens": {"table": arrays.take(1)[0]}, "decoder_embedder": arrays.positions(), "decoder": arrays.stack(False),
-              "logits": arrays.logits()}
+    params = {
+        "tokens": {"table": arrays.take(1)[0]},
+        "decoder_embedder": arrays.positions(),
+        "decoder": arrays.stack(False),
+        "logits": arrays.logits(),
+    }
     return build(ModelConfig(architecture="decoder", decoder_layers=2, **COMMON)), params
 
 
 def copier(folder):
     arrays = Arrays(folder / "checkpoints" / "trax_transformer_copy.npz")
-    params = {"tokens": {"table": arrays.take(1)[0]}, "encoder_embedder": arrays.positions(), "encoder": arrays.stack(False),
-              "decoder_embedder": arrays.positions(), "decoder": arrays.stack(True), "logits": arrays.logits()}
+    params = {
+        "tokens": {"table": arrays.take(1)[0]},
+        "encoder_embedder": arrays.positions(),
+        "encoder": arrays.stack(False),
+        "decoder_embedder": arrays.positions(),
+        "decoder": arrays.stack(True),
+        "logits": arrays.logits(),
+    }
     return build(ModelConfig(encoder_layers=2, decoder_layers=2, **COMMON)), params
 
 
 def decode(model, params, batch, **settings):
     batch = {name: np.asarray([values], np.int32) for name, values in batch.items()}
-    tokens, scores = decode_batch(jax.tree.map(np.asarray, params), batch, np.zeros(1, np.int32), model=model,
-                                  decode=DecodeConfig(**settings), eos_id=EOS)
+    tokens, scores = decode_batch(
+        jax.tree.map(np.asarray, params),
+        batch,
+        np.zeros(1, np.int32),
+        model=model,
+        decode=DecodeConfig(**settings),
+        eos_id=EOS,
+    )
     return np.asarray(tokens)[0].tolist(), np.asarray(scores)[0]
 
 
@@ -95,8 +122,9 @@ def test_language_models_three_beams(shared_data):
     assert (np.diff(scores) < 0).all()
 
 
-@pytest.mark.parametrize("settings", [{}, {"method": "beam", "beams": 1}, {"method": "beam", "beams": 4},
-                                      {"method": "sample", "top_k": 1}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"method": "beam", "beams": 1}, {"method": "beam", "beams": 4}, {"method": "sample", "top_k": 1}]
+)
 @pytest.mark.parametrize("padding", [0, 8])
 def test_copier_copies(shared_data, padding, settings):
     model, params = copier(shared_data)
