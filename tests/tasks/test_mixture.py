@@ -32,7 +32,8 @@ A, B, C = task("a", 10), task("b", 30), task("c", 60)
 
 def test_explicit_and_equal_rates():
     assert shares(Mixture(name="m", members=(A, B), rates=(1.0, 3.0))) == {"a": 0.25, "b": 0.75}
-    assert shares(Mixture(name="m", members=(A, B, C), rates="equal")) == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3})
+    equal = shares(Mixture(name="m", members=(A, B, C), rates="equal"))
+    assert equal == pytest.approx({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3})
 
 
 def test_rates_in_proportion_to_examples():
@@ -73,7 +74,8 @@ def test_a_nested_mixture_counts_as_many_examples_as_its_tasks_each_up_to_the_li
     assert example_count(inner, None, None) == 90
     outer = Mixture(name="outer", members=(A, inner), limit=40)
     assert example_count(inner, 40, None) == 70
-    assert shares(outer) == pytest.approx({"a": 10 / 50, "b": 20 / 50, "c": 20 / 50})  # K holds for the whole member too
+    # K holds for the member as a whole too.
+    assert shares(outer) == pytest.approx({"a": 10 / 50, "b": 20 / 50, "c": 20 / 50})
 
 
 def test_what_is_only_evaluated_needs_no_training_split():
@@ -84,7 +86,8 @@ def test_what_is_only_evaluated_needs_no_training_split():
 def test_members_may_be_named():
     tasks.register(task("mixture_member", 5))
     try:
-        assert shares(Mixture(name="m", members=("mixture_member", A))) == pytest.approx({"mixture_member": 1 / 3, "a": 2 / 3})
+        found = shares(Mixture(name="m", members=("mixture_member", A)))
+        assert found == pytest.approx({"mixture_member": 1 / 3, "a": 2 / 3})
     finally:
         tasks.unregister("mixture_member")
     with pytest.raises(DataError, match="Unknown task or mixture 'mixture_membre'"):
@@ -119,7 +122,8 @@ def test_t5s_glue_mixture():
     total = 8_551 + 67_349 + 3_668 + 363_849 + 5_749 + 392_702 + 104_743 + 2_490
     assert found["glue_mnli_v002"] == pytest.approx(392_702 / total)
     assert found["glue_rte_v002"] == pytest.approx(2_490 / total)
-    assert {n for n, s in found.items() if s == 0} == {"glue_mnli_matched_v002", "glue_mnli_mismatched_v002", "glue_ax_v002"}
+    evaluated = {n for n, share in found.items() if share == 0}
+    assert evaluated == {"glue_mnli_matched_v002", "glue_mnli_mismatched_v002", "glue_ax_v002"}
     assert not any("wnli" in name for name in found)
 
 
@@ -129,14 +133,15 @@ def test_t5s_super_glue_mixture():
     assert found["dpr_v001_simple"] == pytest.approx(1_322 / total)
     assert found["super_glue_wsc_v102_simple_train"] == pytest.approx(259 / total)
     assert found["super_glue_record_v102"] == pytest.approx(138_854 / total)
-    assert {n for n, s in found.items() if s == 0} == {f"super_glue_{n}" for n in ("wsc_v102_simple_eval", "axb_v102", "axg_v102")}
+    evaluated = {n for n, share in found.items() if share == 0}
+    assert evaluated == {"super_glue_wsc_v102_simple_eval", "super_glue_axb_v102", "super_glue_axg_v102"}
 
 
 def test_t5s_supervised_mixture_caps_at_2_to_the_19_and_halves_rte():
     found = shares(tasks.get("t5_supervised_proportional"))
     unit = found["glue_cola_v002"] / 8_551
-    wanted = {"wmt_t2t_ende_v003": 2**19, "wmt15_enfr_v003": 2**19, "wmt16_enro_v003": 2**19, "cnn_dailymail_v002": 287_113,
-              "squad_v010_allanswers": 87_599, "glue_qqp_v002": 363_849, "glue_rte_v002": 1_245, "super_glue_rte_v102": 1_245,
-              "super_glue_wsc_v102_simple_eval": 0}
+    wanted = {"wmt_t2t_ende_v003": 2**19, "wmt15_enfr_v003": 2**19, "wmt16_enro_v003": 2**19,
+              "cnn_dailymail_v002": 287_113, "squad_v010_allanswers": 87_599, "glue_qqp_v002": 363_849,
+              "glue_rte_v002": 1_245, "super_glue_rte_v102": 1_245, "super_glue_wsc_v102_simple_eval": 0}
     assert {name: found[name] / unit for name in wanted} == pytest.approx(wanted)
     assert sum(found.values()) == pytest.approx(1)
