@@ -17,10 +17,9 @@ RANDOM = np.random.default_rng(0)
 
 
 def rows(path, columns, header=True) -> list[dict]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8-sig")
-    with opened as file:
-        lines = [line.rstrip("\r\n").split("\t") for line in file][header:]
-    return [dict(zip(columns, line)) for line in lines]
+    text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8-sig")
+    lines = text.removesuffix("\n").split("\n")[header:]
+    return [dict(zip(columns, line.removesuffix("\r").split("\t"))) for line in lines]
 
 
 def json_lines(path) -> list[dict]:
@@ -48,7 +47,7 @@ def test_cola(shared_data):
     made = texts("glue_cola_v002", [{"sentence": e["sentence"], "label": int(e["label"])} for e in examples])
     assert made[0] == ("cola sentence: The sailors rode the breeze clear of the rocks.", "acceptable")
     assert len(made) == 1_043
-    assert sum(target == "acceptable" for _, target in made) == sum(e["star"] == "" for e in examples)
+    assert sum(target == "acceptable" for _, target in made) == 721
 
 
 def test_mrpc(shared_data):
@@ -132,7 +131,8 @@ def test_record_gives_every_answer_and_hides_no_highlight(shared_data):
         text = e["passage"]["text"]
         entities = sorted({text[span["start"]:span["end"] + 1] for span in e["passage"]["entities"]})
         examples += [{"passage": text, "query": q["query"], "entities": entities,
-                      "idx": {"passage": e["idx"], "query": q["idx"]}, "answers": sorted({a["text"] for a in q["answers"]})} for q in e["qas"]]
+                      "idx": {"passage": e["idx"], "query": q["idx"]},
+                      "answers": sorted({a["text"] for a in q["answers"]})} for q in e["qas"]]
     made = [answers.record(one) for e in examples for one in answers.record_answers(e)]
     assert len(made) == sum(len(e["answers"]) for e in examples) >= len(examples) == 32
     assert all(t["targets"] in t["entities"] for t in made)
