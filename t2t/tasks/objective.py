@@ -64,6 +64,8 @@ class Objective:
     def apply(self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
         """One chunk of tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only where its
         document ends)."""
+        if self.kind != "causal_lm" and len(tokens) and tokens[-1] == vocabulary.eos_id:
+            tokens = tokens[:-1]  # a document's end is neither given nor masked: both sides end with one of their own
         if self.kind == "causal_lm" or len(tokens) < 2:
             inputs, targets = causal_lm(tokens)
             return {"inputs": inputs, "targets": targets}

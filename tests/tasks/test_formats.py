@@ -234,7 +234,8 @@ def test_wnli_is_turned_back_into_a_schema(premise, hypothesis, marked, candidat
 @pytest.mark.parametrize(("prediction", "referent", "found"), [  # T5's own tests
     ("potato", "turnip", 0), ("turnip", "turnip", 1), ("the cat", "cat", 1), ("Bob's hat", "Bob", 0),
     ("Bob's hat", "Bob's hat", 1), ("potato", "Potato", 1), ("a potato", "my potato", 1),
-    ("fuzzy bunny", "fuzzy hungry bunny", 1), ("", "cat", -1), ("a this", "cat", -1)])
+    ("fuzzy bunny", "fuzzy hungry bunny", 1), ("", "cat", -1), ("a this", "cat", -1),
+    ("fuzzy hungry bunny", "the bunny", 1), ("fuzzy cat", "fuzzy bunny", 0)])  # these two of our own
 def test_a_referent_is_found(prediction, referent, found):
     assert pronouns.referent_found(prediction, {"targets": referent, "label": 1}, False) == found
 

@@ -55,6 +55,7 @@ def index(*names):
     return lambda tfds: tfds.features.FeaturesDict({n: tfds.features.Scalar(np.int32) for n in names})
 
 
+SHORT = "A document shorter than one chunk."
 COLA = [{"sentence": f"Sentence {i} – naïve.", "label": i % 2, "idx": i} for i in range(5)]
 RECORD = [{"passage": "Ann met Bob.\n@highlight\nThey ate", "query": "@placeholder ate.", "entities": ["Ann", "Bob"],
            "answers": names, "idx": {"passage": 0, "query": i}} for i, names in enumerate((["Ann", "Bob"], ["Ann"]))]
@@ -94,7 +95,7 @@ def data_dir(tmp_path_factory):
             {"train": [{"sentence": "Ann saw Eve and she left.", "pronoun": "she", "candidates": ["Ann", "Eve"],
                         "label": 1}]})
     prepare(folder, "c4/en:2.2.0", of_text("text"), {"train": [{"text": f"Document {i}. " * 80} for i in range(4)],
-                                                     "validation": [{"text": "Held out. " * 100}]})
+                                                     "validation": [{"text": "Held out. " * 100}, {"text": SHORT}]})
     return str(folder)
 
 
@@ -177,6 +178,23 @@ def test_c4_under_span_corruption(data_dir):
         assert [i for i in t["inputs"].tolist() if i in sentinels] == sentinels == [
             i for i in t["targets"].tolist() if i in sentinels]
     assert all(t["inputs"] and t["targets"] for t in made)
+
+
+@pytest.mark.parametrize("name", ["c4_v220_span_corruption", "c4_v220_prefix_lm"])
+def test_documents_of_c4_end_once_on_each_side(data_dir, name):
+    _, tokens = evaluated(name, data_dir)
+    for side in ("inputs", "targets"):
+        ends = [np.flatnonzero(t[side] == VOCABULARY.eos_id).tolist() for t in tokens]
+        assert ends == [[len(t[side]) - 1] for t in tokens]
+    kept = sum(3 <= i < 259 and i not in map(VOCABULARY.sentinel, range(3)) for t in tokens[1:] for s in t for i in t[s])
+    assert kept == len(SHORT)
+
+
+def test_documents_of_c4_under_causal_lm_end_where_the_document_does(data_dir):
+    _, (long, short) = evaluated("c4_v220_full_lm", data_dir)
+    assert VOCABULARY.decode(short["targets"]) == SHORT
+    assert short["targets"].tolist().index(VOCABULARY.eos_id) == len(SHORT)
+    assert len(long["targets"]) == LENGTHS[1] - 1
 
 
 def test_the_stream_of_a_mixture_reads_tfds(data_dir):
