@@ -1,0 +1,190 @@
+"""The three architectures: causality, padding, packing, scanning, remat, caching, dtypes and logical names."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from t2t.errors import ConfigError
+from t2t.layers import to_scanned, to_unrolled
+from t2t.models import ModelConfig, abstract_params, build, init_cache, param_count, reorder, repeat
+
+BASE = dict(vocab_size=37, width=16, heads=2, mlp_width=24, max_length=24, init="normal", init_std=0.4)
+AXES = {
+    "t5": dict(norm="rms", bias=False, positions="relative_bias", relative_buckets=8, relative_max_distance=16, scale_attention=False),
+    "post": dict(norm_place="post", final_norm=False, positions="sinusoidal", scale_embeddings=True, logits_bias=True),
+    "gpt": dict(positions="learned", activation="gelu_tanh"),
+    "gated": dict(positions="none", gated=True, activation="silu", tie_logits=False, share_embeddings=False),
+}
+LAYERS = {"encoder": dict(encoder_layers=2), "decoder": dict(decoder_layers=3), "encoder-decoder": dict(encoder_layers=2, decoder_layers=3)}
+EVERY = [(a, x) for a in LAYERS for x in AXES]
+
+
+def make(architecture, axes, **changes):
+    return ModelConfig(architecture=architecture, **BASE, **AXES[axes], **LAYERS[architecture], **changes)
+
+
+def random_batch(config, rows=2, n=9, m=6, seed=0):
+    generator = np.random.default_rng(seed)
+    sides = {"encoder": [("encoder", n)], "decoder": [("decoder", m)], "encoder-decoder": [("encoder", n), ("decoder", m)]}
+    batch = {}
+    for side, length in sides[config.architecture]:
+        batch[f"{side}_inputs"] = generator.integers(1, 37, (rows, length)).astype(np.int32)
+        batch[f"{side}_segments"] = np.ones((rows, length), np.int32)
+        batch[f"{side}_positions"] = np.tile(np.arange(length, dtype=np.int32), (rows, 1))
+    return batch
+
+
+def params_of(config, seed=0):
+    """Parameters of which none is degenerate: norms and biases are drawn too."""
+    shapes = nn.meta.unbox(abstract_params(config))
+    keys = iter(jax.random.split(jax.random.key(seed), len(jax.tree.leaves(shapes))))
+    return jax.tree.map(lambda s: 0.4 * jax.random.normal(next(keys), s.shape), shapes)
+
+
+@pytest.mark.parametrize(("architecture", "axes"), EVERY)
+def test_scanned_and_remat_equal_unrolled(architecture, axes):
+    config = make(architecture, axes)
+    params, batch = params_of(config), random_batch(config)
+
+    def loss(params, config):
+        return jnp.sin(build(config).apply({"params": params}, batch)).sum()
+
+    value, gradient = jax.value_and_grad(loss)(params, config)
+    for remat in ("none", "dots", "full"):
+        for stacking in ("unrolled", "scanned"):
+            other = dataclasses.replace(config, stacking=stacking, remat=remat)
+            given = to_scanned(params) if stacking == "scanned" else params
+            found, found_gradient = jax.value_and_grad(loss)(given, other)
+            np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-4)
+            back = to_unrolled(found_gradient)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4), back, gradient)
+
+
+@pytest.mark.parametrize(("architecture", "axes"), [e for e in EVERY if e[0] != "encoder"])
+def test_decoders_are_causal(architecture, axes):
+    config = make(architecture, axes)
+    params, batch = params_of(config), random_batch(config)
+    changed = {**batch, "decoder_inputs": batch["decoder_inputs"].copy()}
+    changed["decoder_inputs"][:, 3] = (changed["decoder_inputs"][:, 3] + 1) % 37
+    a, b = (build(config).apply({"params": params}, x) for x in (batch, changed))
+    np.testing.assert_array_equal(a[:, :3], b[:, :3])
+    assert jnp.abs(a[:, 3:] - b[:, 3:]).min(axis=(0, 2)).max() > 0
+
+
+@pytest.mark.parametrize(("architecture", "axes"), EVERY)
+def test_padding_changes_nothing(architecture, axes):
+    config = make(architecture, axes)
+    params, batch = params_of(config), random_batch(config)
+    padded = {k: np.pad(v, ((0, 0), (0, 3)), constant_values=5 if k.endswith("inputs") else 0) for k, v in batch.items()}
+    a, b = (build(config).apply({"params": params}, x) for x in (batch, padded))
+    np.testing.assert_allclose(b[:, : a.shape[1]], a, atol=2e-5)
+
+
+@pytest.mark.parametrize(("architecture", "axes"), EVERY)
+def test_packed_equals_separate(architecture, axes):
+    config = make(architecture, axes)
+    params, batch = params_of(config), random_batch(config)
+    packed = {k: (v + np.asarray([[0], [1]]) if k.endswith("segments") else v).reshape(1, -1) for k, v in batch.items()}
+    a, b = (build(config).apply({"params": params}, x) for x in (batch, packed))
+    np.testing.assert_allclose(b[0], a.reshape(-1, 37), atol=2e-5)
+
+
+@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
+@pytest.mark.parametrize(("architecture", "axes"), [e for e in EVERY if e[0] != "encoder"])
+def test_cached_equals_uncached(architecture, axes, stacking):
+    config = make(architecture, axes, stacking=stacking)
+    params, batch = params_of(config), random_batch(config)
+    model = build(config)
+    expected = model.apply({"params": params}, batch)
+    tokens, first, found = batch["decoder_inputs"], {}, []
+    if architecture == "encoder-decoder":
+        segments = batch["encoder_segments"]
+        first = {"encoded": model.apply({"params": params}, batch["encoder_inputs"], segments, method="encode"),
+                 "encoder_segments": segments}
+    cache = init_cache(config, 2, 8)
+    for start, stop in ((0, 2), (2, 3), (3, 6)):  # a prefill, a step, and several tokens at once
+        logits, cache = model.apply({"params": params}, tokens[:, start:stop], cache=cache, method="decode", **first)
+        found.append(logits)
+        first = {}
+    np.testing.assert_allclose(jnp.concatenate(found, axis=1), expected, atol=2e-5)
+    swapped = reorder(cache, jnp.asarray([1, 0]))
+    a, _ = model.apply({"params": params}, tokens[:, :1], cache=cache, method="decode")
+    b, _ = model.apply({"params": params}, tokens[::-1, :1], cache=swapped, method="decode")
+    np.testing.assert_allclose(a[::-1], b, atol=1e-5)
+    c, _ = model.apply({"params": params}, np.repeat(tokens[:, :1], 3, axis=0), cache=repeat(cache, 3), method="decode")
+    np.testing.assert_allclose(c, np.repeat(a, 3, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_left_padded_prompts_change_nothing(axes):
+    config = make("decoder", axes)
+    params, model = params_of(config), build(config)
+    tokens = random_batch(config)["decoder_inputs"]
+    padded = np.pad(tokens, ((0, 0), (3, 0)))
+    segments = np.pad(np.ones_like(tokens), ((0, 0), (3, 0)))
+    a, _ = model.apply({"params": params}, tokens, cache=init_cache(config, 2, 12), method="decode")
+    b, _ = model.apply({"params": params}, padded, segments=segments, cache=init_cache(config, 2, 12), method="decode")
+    np.testing.assert_allclose(b[:, 3:], a, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", LAYERS)
+def test_bfloat16_computes_and_float32_stays(architecture):
+    config = make(architecture, "t5", dtype="bfloat16")
+    batch = random_batch(config)
+    params = nn.meta.unbox(build(config).init(jax.random.key(0), batch))["params"]
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    logits = build(config).apply({"params": params}, batch)
+    assert logits.dtype == jnp.float32
+    exact = build(dataclasses.replace(config, dtype="float32")).apply({"params": params}, batch)
+    assert 0 < jnp.abs(logits - exact).max() < 0.1 * jnp.abs(exact).max()
+
+
+@pytest.mark.parametrize(("architecture", "axes"), EVERY)
+@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
+def test_every_parameter_has_logical_names(architecture, axes, stacking):
+    boxed = abstract_params(make(architecture, axes, stacking=stacking))
+    leaves = jax.tree.leaves(boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned))
+    for leaf in leaves:
+        assert isinstance(leaf, nn.Partitioned)
+        assert len(leaf.names) == len(leaf.value.shape)
+        assert set(leaf.names) <= {"embed", "mlp", "heads", "kv", "vocab", "layers", None}
+    if stacking == "scanned":
+        assert any("layers" in leaf.names for leaf in leaves)
+
+
+def test_dropout_happens_exactly_when_a_key_is_given():
+    config = make("encoder-decoder", "t5", dropout=0.2, attention_dropout=0.2, mlp_dropout=0.2)
+    params, batch = params_of(config), random_batch(config)
+    model = build(config)
+    plain = model.apply({"params": params}, batch)
+    np.testing.assert_array_equal(plain, model.apply({"params": params}, batch))
+    a, b, c = (model.apply({"params": params}, batch, rngs={"dropout": jax.random.key(i)}) for i in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert jnp.abs(a - plain).max() > 0
+    assert jnp.abs(a - c).max() > 0
+
+
+def test_impossible_models_are_refused():
+    with pytest.raises(ConfigError, match="'decoder' has no encoder_layers, found 2"):
+        ModelConfig(architecture="decoder", **BASE, encoder_layers=2, decoder_layers=2)
+    with pytest.raises(ConfigError, match="needs decoder_layers of at least 1"):
+        ModelConfig(architecture="encoder-decoder", **BASE, encoder_layers=2)
+    with pytest.raises(ConfigError, match="tie_logits False"):
+        make("decoder", "gpt", tie_logits=False, scale_logits=True)
+    with pytest.raises(ConfigError, match="vocab_size"):
+        build(dataclasses.replace(make("decoder", "gpt"), vocab_size=0))
+
+
+def test_sequences_beyond_absolute_positions_are_refused():
+    config = make("decoder", "gpt")
+    with pytest.raises(ValueError, match="max_length 24, found a sequence of 25"):
+        build(config).apply({"params": params_of(config)}, random_batch(config, m=25))
+
+
+def test_param_count_allocates_nothing_and_is_the_sum():
+    config = make("encoder", "gpt")
+    assert param_count(config) == sum(x.size for x in jax.tree.leaves(params_of(config)))
