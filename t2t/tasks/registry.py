@@ -48,7 +48,8 @@ def tasks_of(entry: Task | Mixture, data_dir: str | None = None) -> list[tuple[T
     """A task by itself, or the tasks of a mixture with their shares, which add up to 1. Nested mixtures are flattened."""
     if isinstance(entry, Task):
         return [(entry, 1.0)]
-    members = [get(m) if isinstance(m, str) else m for m in entry.members]
+    _check_circle(entry)
+    members = _members(entry)
     shares = entry.shares([example_count(m, entry.limit, data_dir) for m in members] if entry.counts_examples else
                           [0] * len(members))
     flat: dict[str, tuple[Task, float]] = {}
@@ -56,6 +57,20 @@ def tasks_of(entry: Task | Mixture, data_dir: str | None = None) -> list[tuple[T
         for task, inner in tasks_of(member, data_dir):
             flat[task.name] = (task, flat.get(task.name, (task, 0.0))[1] + share * inner)
     return list(flat.values())
+
+
+def _members(mixture: Mixture) -> list[Task | Mixture]:
+    return [get(m) if isinstance(m, str) else m for m in mixture.members]
+
+
+def _check_circle(entry: Task | Mixture, inside: tuple[str, ...] = ()) -> None:
+    """Raises a DataError for a mixture that is a member of itself, however deep."""
+    if isinstance(entry, Task):
+        return
+    if entry.name in inside:
+        raise DataError(f"Mixture '{entry.name}' is a member of itself: {' → '.join([*inside, entry.name])}.")
+    for member in _members(entry):
+        _check_circle(member, (*inside, entry.name))
 
 
 def example_count(entry: Task | Mixture, limit: float | None, data_dir: str | None) -> float:

@@ -119,6 +119,17 @@ def test_rouge_lsum_breaks_sentences_where_t5_does():
     assert METRICS["rouge"]([apart[0]], [apart[1]])["rougeLsum"] == pytest.approx(50)
 
 
+def test_rouge_lsum_breaks_sentences_on_both_sides():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    rng, scorer = random.Random(0), RougeScorer(["rougeLsum"])
+    for _ in range(20):
+        texts = [[" ".join(rng.choices("abcdef", k=5)) for _ in range(3)] for _ in range(2)]
+        wanted = scorer.score(*("\n".join(lines) for lines in texts))["rougeLsum"].fmeasure
+        target, prediction = (" . ".join(lines) for lines in texts)
+        assert METRICS["rouge"]([target], [prediction])["rougeLsum"] == pytest.approx(100 * wanted)
+
+
 def _bleu(references: list[str], hypotheses: list[str]) -> float:
     """BLEU of Papineni et al. 2002 over text split at spaces; the k-th order without a match counts 1/(2^k · total)."""
     right, total, smoothing = np.zeros(4), np.zeros(4), 1.0
@@ -214,6 +225,13 @@ def test_record_judges_a_question_once_and_by_its_best_answer():
     targets = [{"group": (0, 1), "value": ["A cat", "dogs"]}] * 2 + [{"group": (0, 2), "value": ["x y"]}]
     predictions = [{"value": "the Dogs!"}, {"value": "no"}, {"value": "x"}]
     assert METRICS["record"](targets, predictions) == pytest.approx({"em": 50, "f1": (100 + 200 / 3) / 2})
+
+
+def test_hidden_labels_are_no_crash():
+    """Predictions for a test split are made to be sent away; its metrics mean nothing, and must not lose them."""
+    grouped = [{"group": 0, "value": []}], [{"group": 0, "value": "a"}]
+    assert value("f1", [-1, -1], [0, 1]) == value("accuracy", [-1, -1], [0, 1]) == 0
+    assert METRICS["record"](*grouped) == {"em": 0, "f1": 0}
 
 
 def test_exact_match_ignores_white_space_at_the_ends_and_nothing_else():

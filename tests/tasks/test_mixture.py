@@ -94,6 +94,17 @@ def test_members_may_be_named():
         shares(Mixture(name="m", members=("mixture_membre", A)))
 
 
+def test_a_mixture_that_contains_itself_is_an_error_that_shows_the_circle():
+    tasks.register(Mixture(name="circle_a", members=(A, "circle_b"), rates="equal"))
+    tasks.register(Mixture(name="circle_b", members=("circle_a", B)))
+    try:
+        with pytest.raises(DataError, match="'circle_a' is a member of itself: circle_a → circle_b → circle_a"):
+            tasks_of(tasks.get("circle_a"))
+    finally:
+        tasks.unregister("circle_a")
+        tasks.unregister("circle_b")
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"members": ()}, "Mixture 'm': expected at least one member, found none"),
     ({"rates": "equals"}, "Mixture 'm', rates: expected 'equal', 'proportional' or numbers, found 'equals'"),

@@ -16,7 +16,7 @@ def f1_with_invalid(targets: Sequence[int], predictions: Sequence[int]) -> dict[
 
     targets, predictions = np.asarray(targets), np.asarray(predictions)
     predictions = np.where((predictions != 0) & (predictions != 1), 1 - targets, predictions)
-    return {"f1": 100.0 * float(f1_score(targets, predictions, zero_division=0))}
+    return {"f1": 100.0 * float(f1_score(targets == 1, predictions == 1, zero_division=0))}
 
 
 def mean_3_class_f1(targets: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
