@@ -113,10 +113,10 @@ class TfdsSource:
                 raise FileNotFoundError(builder.data_path)
             source = builder.as_data_source(split=self.split_map[split])
         except (tfds.core.DatasetNotFoundError, FileNotFoundError, AssertionError):
-            # TFDS loads the code of most datasets lazily, so that "not found" only means that no prepared files are there.
+            # TFDS loads the code of most datasets lazily: "not found" only means that no prepared files are there.
             where = data_dir or DATA_DIR
-            raise DataError(f"The dataset '{self.dataset}' is not prepared in {where}. Prepare it on a machine with network "
-                            f"and TensorFlow: tfds build {self.dataset} --file_format=array_record --data_dir={where}"
+            raise DataError(f"The dataset '{self.dataset}' is not prepared in {where}. Prepare it on a machine with "
+                            f"network and TensorFlow: tfds build {self.dataset} --file_format=array_record --data_dir={where}"
                             ) from None
         except (ValueError, NotImplementedError) as error:
             raise DataError(f"'{self.dataset}', split '{self.split_map[split]}', cannot be read: {error} "

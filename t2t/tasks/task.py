@@ -46,9 +46,9 @@ class Task:
     Attributes:
       name: by which it is registered and its results are filed.
       source: gives raw examples by split.
-      preprocessors: functions example → example, one after the other, that end in `inputs` and `targets` as text; or → None
-        to leave the example out. One with a second required parameter gets a NumPy Generator that depends on seed, example
-        and epoch.
+      preprocessors: functions example → example, one after the other, that end in `inputs` and `targets` as text; or →
+        None to leave the example out. One with a second required parameter gets a NumPy Generator that depends on seed,
+        example and epoch.
       expand: a function raw example → several, before the preprocessors.
       metrics: names of `tasks.metrics.METRICS`, or functions (targets, predictions) → {name: value}.
       postprocess: (text, example, is_target) → what the metrics compare, for targets and predictions alike.
