@@ -1,0 +1,79 @@
+"""Features of batches at seqio's golden cases, and packing that loses nothing."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from t2t.data.converters import DecoderConverter, EncoderConverter, EncoderDecoderConverter
+from t2t.data.packing import Packer
+
+
+def example(inputs, targets):
+    return {"inputs": np.asarray(inputs, np.int32), "targets": np.asarray(targets, np.int32)}
+
+
+def test_encoder_decoder_golden():
+    batch = EncoderDecoderConverter(inputs_length=10, targets_length=7)(
+        [[example([7, 8, 5, 1], [3, 9, 1]), example([8, 4, 9, 3, 1], [4, 1])]], (10, 7))
+    assert batch["encoder_inputs"].tolist() == [[7, 8, 5, 1, 8, 4, 9, 3, 1, 0]]
+    assert batch["encoder_segments"].tolist() == [[1, 1, 1, 1, 2, 2, 2, 2, 2, 0]]
+    assert batch["encoder_positions"].tolist() == [[0, 1, 2, 3, 0, 1, 2, 3, 4, 0]]
+    assert batch["targets"].tolist() == [[3, 9, 1, 4, 1, 0, 0]]
+    assert batch["decoder_inputs"].tolist() == [[0, 3, 9, 0, 4, 0, 0]]
+    assert batch["decoder_segments"].tolist() == [[1, 1, 1, 2, 2, 0, 0]]
+    assert batch["decoder_positions"].tolist() == [[0, 1, 2, 0, 1, 0, 0]]
+    assert batch["loss_weights"].tolist() == [[1, 1, 1, 1, 1, 0, 0]]
+
+
+def test_prefix_lm_golden():
+    batch = DecoderConverter(inputs_length=5, targets_length=4)([[example([9, 4, 6, 1], [3, 9, 1])]], (9,))
+    assert batch["targets"].tolist() == [[9, 4, 6, 1, 3, 9, 1, 0, 0]]
+    assert batch["decoder_inputs"].tolist() == [[0, 9, 4, 6, 1, 3, 9, 0, 0]]
+    assert batch["loss_weights"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 0, 0]]
+    assert batch["decoder_prefix"].tolist() == [[1, 1, 1, 1, 1, 0, 0, 0, 0]]
+
+
+def test_language_model_golden():
+    converter = DecoderConverter(inputs_length=1, targets_length=6, prefix_attention=False, loss_on_inputs=True)
+    batch = converter([[example([], [3, 9, 1]), example([], [4, 1])]], (6,))
+    assert batch["decoder_inputs"].tolist() == [[0, 3, 9, 0, 4, 0]]
+    assert batch["loss_weights"].tolist() == [[1, 1, 1, 1, 1, 0]]
+    assert "decoder_prefix" not in batch
+    with_prefix = DecoderConverter(inputs_length=1, targets_length=6)([[example([], [3, 9, 1])]], (6,))
+    assert with_prefix["decoder_prefix"].sum() == 0  # without inputs there is no prefix
+
+
+def test_encoder_golden():
+    made = {**example([5, 6, 7], [5, 9, 7]), "loss_weights": [0, 1, 0]}
+    batch = EncoderConverter(inputs_length=4)([[made]], (4,))
+    assert batch["encoder_inputs"].tolist() == [[5, 6, 7, 0]]
+    assert batch["targets"].tolist() == [[5, 9, 7, 0]]
+    assert batch["loss_weights"].tolist() == [[0, 1, 0, 0]]
+
+
+lengths = st.tuples(st.integers(1, 9), st.integers(1, 6))
+
+
+@settings(deadline=None)
+@given(st.lists(lengths, min_size=1, max_size=30), st.integers(1, 5))
+def test_packing_loses_nothing_and_never_overflows(sizes, rows):
+    generator = np.random.default_rng(0)
+    examples = [example(generator.integers(3, 99, n), generator.integers(3, 99, m)) for n, m in sizes]
+    converter, packer = EncoderDecoderConverter(inputs_length=9, targets_length=6), Packer(rows, (9, 6))
+    fitted = 0
+    for e in examples:
+        if not packer.add(e, converter.sizes(e)):
+            break
+        fitted += 1
+    assert fitted >= min(rows, len(examples))  # an example always fits into an empty row
+    batch = converter(packer.rows, (9, 6))
+    found = []
+    for row in range(rows):
+        for segment in range(1, batch["encoder_segments"][row].max() + 1):
+            inside, outside = batch["encoder_segments"][row] == segment, batch["decoder_segments"][row] == segment
+            found.append((batch["encoder_inputs"][row][inside].tolist(), batch["targets"][row][outside].tolist()))
+            np.testing.assert_array_equal(batch["encoder_positions"][row][inside], np.arange(inside.sum()))
+            assert batch["decoder_inputs"][row][outside][0] == 0
+            np.testing.assert_array_equal(batch["decoder_inputs"][row][outside][1:], batch["targets"][row][outside][:-1])
+    given_examples = [(e["inputs"].tolist(), e["targets"].tolist()) for e in examples[:fitted]]
+    assert sorted(found) == sorted(given_examples)
