@@ -42,8 +42,14 @@ setup(
     extras_require={
         "gpu": ["jax[cuda13]>=0.10,<0.13"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
-        "test": ["hypothesis>=6.100,<7", "ipykernel>=6,<8", "nbclient>=0.10,<0.12", "nbformat>=5.10,<6",
-                 "pytest>=8,<10", "ruff>=0.9,<0.18"],
+        "test": [
+            "hypothesis>=6.100,<7",
+            "ipykernel>=6,<8",
+            "nbclient>=0.10,<0.12",
+            "nbformat>=5.10,<6",
+            "pytest>=8,<10",
+            "ruff>=0.9,<0.18",
+        ],
         "parity": ["torch==2.13.0", "transformers>=5.0,<6"],
         "colab": ["ipywidgets>=8,<9", "jupyter>=1,<2"],
     },

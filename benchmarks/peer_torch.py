@@ -1,4 +1,5 @@
-"""The peer: T5-small of Hugging Face transformers on PyTorch, timed the same way. Run by `speed.py`, in an interpreter that has both.
+"""The peer: T5-small of Hugging Face transformers on PyTorch, timed the same way. Run by `speed.py`, in an interpreter
+that has both.
 
 Prints one JSON object: seconds a train step, seconds a greedy generation, and the matrix-product peak, for each dtype.
 """
@@ -31,13 +32,24 @@ def peak(dtype: torch.dtype, n: int = 2048) -> float:
 
 
 def t5_small(dropout: float) -> transformers.T5ForConditionalGeneration:
-    return transformers.T5ForConditionalGeneration(transformers.T5Config(
-        vocab_size=32_128, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, dropout_rate=dropout,
-        decoder_start_token_id=0, attn_implementation="eager"))
+    return transformers.T5ForConditionalGeneration(
+        transformers.T5Config(
+            vocab_size=32_128,
+            d_model=512,
+            d_kv=64,
+            d_ff=2048,
+            num_layers=6,
+            num_heads=8,
+            dropout_rate=dropout,
+            decoder_start_token_id=0,
+            attn_implementation="eager",
+        )
+    )
 
 
 def train_step(dtype: torch.dtype, dropout: float, repeats: int) -> float:
-    """Forward, backward and an AdamW update at batch 8 × 128 inputs / 32 targets; parameters float32, products in `dtype`."""
+    """Forward, backward and an AdamW update at batch 8 × 128 inputs / 32 targets; parameters float32, products in
+    `dtype`."""
     model = t5_small(dropout).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     inputs, targets = torch.randint(3, 32_000, (8, 128)), torch.randint(3, 32_000, (8, 32))
@@ -70,10 +82,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
     torch.manual_seed(0)
-    result = {"versions": {"torch": torch.__version__, "transformers": transformers.__version__}, "threads": torch.get_num_threads()}
+    result = {
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "threads": torch.get_num_threads(),
+    }
     for name, dtype in DTYPES.items():
-        result[name] = {"peak": peak(dtype), "train": train_step(dtype, 0.0, repeats),
-                        "train_dropout": train_step(dtype, 0.1, repeats), "generate": generate(dtype, repeats)}
+        result[name] = {
+            "peak": peak(dtype),
+            "train": train_step(dtype, 0.0, repeats),
+            "train_dropout": train_step(dtype, 0.1, repeats),
+            "generate": generate(dtype, repeats),
+        }
     print(json.dumps(result))
 
 

@@ -13,8 +13,16 @@ from ml_collections import config_dict
 from t2t import families
 from t2t.training import RunConfig
 
-SMALL = dataclasses.replace(families.get("t5_v1_1_small"), width=256, heads=4, head_width=64, mlp_width=512, encoder_layers=4,
-                            decoder_layers=4, vocab_size=0)
+SMALL = dataclasses.replace(
+    families.get("t5_v1_1_small"),
+    width=256,
+    heads=4,
+    head_width=64,
+    mlp_width=512,
+    encoder_layers=4,
+    decoder_layers=4,
+    vocab_size=0,
+)
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -22,7 +30,8 @@ def get_config() -> config_dict.ConfigDict:
 
 
 def from_dataclass(value: Any) -> config_dict.ConfigDict:
-    """A dataclass as a ConfigDict. Optional fields that are None can still be set on the command line, with their type."""
+    """A dataclass as a ConfigDict. Optional fields that are None can still be set on the command line, with their
+    type."""
     hints = typing.get_type_hints(type(value))
     result = config_dict.ConfigDict()
     for field in dataclasses.fields(value):

@@ -2,7 +2,8 @@
 
     python launch/train.py --config=configs/demo.py --workdir=runs/demo
 
-SCAN (commands into actions), symbolic integration, decompilation and ListOps; every answer is verified. Learned positions,
+SCAN (commands into actions), symbolic integration, decompilation and ListOps; every answer is verified. Learned
+positions,
 because SCAN is a matter of counting: with T5's buckets the same model is far from solving it in as many steps.
 """
 

@@ -4,7 +4,8 @@
     python launch/evaluate.py --workdir=runs/multi30k --step=best --beams=4 --metrics=bleu \\
         --file=$T2T_DATA/multi30k/test_2016_flickr.en.gz,$T2T_DATA/multi30k/test_2016_flickr.de.gz
 
-The data are the parallel files of the task's repository, in $T2T_DATA/multi30k (../shared/data/multi30k if it is not set).
+The data are the parallel files of the task's repository, in $T2T_DATA/multi30k (../shared/data/multi30k if it is not
+set).
 After the small Transformer of Wu et al. 2021 ("Good for Misconceived Reasons", their Transformer-Tiny).
 """
 

@@ -12,9 +12,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from absl import flags  # noqa: E402
+from absl import flags
 
-from launch import script  # noqa: E402
+from launch import script
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.")
 _STEP = flags.DEFINE_string("step", None, "Of the checkpoint: a number, or 'best'; the newest if not given.")
@@ -23,7 +23,9 @@ _FILE = flags.DEFINE_string("file", None, "A file of yours instead (parallel one
 _METRICS = flags.DEFINE_list("metrics", None, "Metrics for --file; those of the run if not given.")
 _SPLIT = flags.DEFINE_string("split", None, "The split; the task's own choice if not given.")
 _LIMIT = flags.DEFINE_integer("limit", None, "Only the first so many examples.")
-_METHOD = flags.DEFINE_enum("method", None, ["greedy", "sample", "beam"], "How to decode; the run's own way if not given.")
+_METHOD = flags.DEFINE_enum(
+    "method", None, ["greedy", "sample", "beam"], "How to decode; the run's own way if not given."
+)
 _BEAMS = flags.DEFINE_integer("beams", None, "Beam search with so many beams.")
 _LENGTH_PENALTY = flags.DEFINE_float("length_penalty", None, "α of beam search.")
 _MAX_LENGTH = flags.DEFINE_integer("max_length", None, "Tokens to generate at most.")
@@ -40,21 +42,39 @@ def main(argv: list[str]) -> None:
     from t2t.training import RunConfig
 
     script.use_compilation_cache()
-    model = t2t.load(_WORKDIR.value, _STEP.value if _STEP.value in (None, "best") else script.integer("step", _STEP.value),
-                     batch_size=_BATCH_SIZE.value, report=script.say)
+    model = t2t.load(
+        _WORKDIR.value,
+        _STEP.value if _STEP.value in (None, "best") else script.integer("step", _STEP.value),
+        batch_size=_BATCH_SIZE.value,
+        report=script.say,
+    )
     run = build(RunConfig, json.loads((pathlib.Path(_WORKDIR.value) / "config.json").read_text(encoding="utf-8")))
-    changes = {"method": _METHOD.value or ("beam" if (_BEAMS.value or 0) > 1 else None), "beams": _BEAMS.value,
-               "length_penalty": _LENGTH_PENALTY.value, "max_length": _MAX_LENGTH.value}
+    changes = {
+        "method": _METHOD.value or ("beam" if (_BEAMS.value or 0) > 1 else None),
+        "beams": _BEAMS.value,
+        "length_penalty": _LENGTH_PENALTY.value,
+        "max_length": _MAX_LENGTH.value,
+    }
     decode = dataclasses.replace(model.decode, **{k: v for k, v in changes.items() if v is not None})
     rows = []
     for task in _tasks(run):
         if _FILE.value:
             model.prefix = ""  # the task puts it there
         with script.progress(task.name, None) as progress:
-            found = evaluate(model, task, _SPLIT.value, decode=decode, limit=_LIMIT.value, progress=progress,
-                             data_dir=_DATA_DIR.value or run.data.data_dir)
+            found = evaluate(
+                model,
+                task,
+                _SPLIT.value,
+                decode=decode,
+                limit=_LIMIT.value,
+                progress=progress,
+                data_dir=_DATA_DIR.value or run.data.data_dir,
+            )
         found.write(pathlib.Path(_OUTPUT.value or _WORKDIR.value))
-        rows += [(found.task, found.split, f"{found.examples:,}", name, f"{value:.4f}") for name, value in found.metrics.items()]
+        rows += [
+            (found.task, found.split, f"{found.examples:,}", name, f"{value:.4f}")
+            for name, value in found.metrics.items()
+        ]
     script.table(("task", "split", "examples", "measure", "value"), rows)
     print(f"Written to {pathlib.Path(_OUTPUT.value or _WORKDIR.value)}/eval and /predictions.")
 
@@ -70,8 +90,9 @@ def _tasks(run):
     if _TASK.value:
         return [task for task, _ in tasks.tasks_of(tasks.get(_TASK.value), _DATA_DIR.value)]
     if _FILE.value:
-        data = dataclasses.replace(run.data, train=_FILE.value, validation=_FILE.value,
-                                   metrics=tuple(_METRICS.value or run.data.metrics))
+        data = dataclasses.replace(
+            run.data, train=_FILE.value, validation=_FILE.value, metrics=tuple(_METRICS.value or run.data.metrics)
+        )
         return [tasks.from_files(data, name=pathlib.Path(_FILE.value.split(",")[0]).name.split(".")[0])]
     return [task for task, _ in find_tasks(run)]
 

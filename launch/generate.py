@@ -12,9 +12,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from absl import flags  # noqa: E402
+from absl import flags
 
-from launch import script  # noqa: E402
+from launch import script
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.")
 _STEP = flags.DEFINE_string("step", None, "Of the checkpoint: a number, or 'best'; the newest if not given.")
@@ -22,7 +22,9 @@ _PROMPT = flags.DEFINE_multi_string("prompt", [], "A prompt; may be given severa
 _FILE = flags.DEFINE_string("file", None, "A file with a prompt on each line (plain or .gz).")
 _OUTPUT = flags.DEFINE_string("output", None, "Write here instead of to the terminal; JSONL if it ends in .jsonl.")
 _FORMAT = flags.DEFINE_enum("format", None, ["text", "jsonl"], "Of the output; text unless --output ends in .jsonl.")
-_METHOD = flags.DEFINE_enum("method", None, ["greedy", "sample", "beam"], "How to decode; the run's own way if not given.")
+_METHOD = flags.DEFINE_enum(
+    "method", None, ["greedy", "sample", "beam"], "How to decode; the run's own way if not given."
+)
 _BEAMS = flags.DEFINE_integer("beams", None, "Beam search with so many beams.")
 _LENGTH_PENALTY = flags.DEFINE_float("length_penalty", None, "α of beam search.")
 _TEMPERATURE = flags.DEFINE_float("temperature", None, "Sample at this temperature.")
@@ -39,11 +41,22 @@ def main(argv: list[str]) -> None:
 
     script.use_compilation_cache()
     prompts = _prompts()
-    model = t2t.load(_WORKDIR.value, _STEP.value if _STEP.value in (None, "best") else script.integer("step", _STEP.value),
-                     batch_size=_BATCH_SIZE.value, report=script.say)
-    changes = {"method": _METHOD.value, "beams": _BEAMS.value, "length_penalty": _LENGTH_PENALTY.value,
-               "temperature": _TEMPERATURE.value, "top_k": _TOP_K.value, "top_p": _TOP_P.value,
-               "max_length": _MAX_LENGTH.value, "seed": _SEED.value}
+    model = t2t.load(
+        _WORKDIR.value,
+        _STEP.value if _STEP.value in (None, "best") else script.integer("step", _STEP.value),
+        batch_size=_BATCH_SIZE.value,
+        report=script.say,
+    )
+    changes = {
+        "method": _METHOD.value,
+        "beams": _BEAMS.value,
+        "length_penalty": _LENGTH_PENALTY.value,
+        "temperature": _TEMPERATURE.value,
+        "top_k": _TOP_K.value,
+        "top_p": _TOP_P.value,
+        "max_length": _MAX_LENGTH.value,
+        "seed": _SEED.value,
+    }
     with script.progress("generating", len(prompts)) as progress:
         found = model.generate_all(prompts, progress=progress, **{k: v for k, v in changes.items() if v is not None})
     jsonl = (_FORMAT.value or ("jsonl" if (_OUTPUT.value or "").endswith(".jsonl") else "text")) == "jsonl"

@@ -16,8 +16,12 @@ from t2t.errors import UserError
 
 def define_config(default: str | None = None) -> flags.FlagHolder:
     """Defines --config=FILE, whose `get_config()` makes the config, and --config.FIELD=VALUE over it."""
-    return config_flags.DEFINE_config_file("config", default, "A config file, e.g. configs/demo.py; change a field of it "
-                                           "with --config.train.steps=100.", lock_config=True)
+    return config_flags.DEFINE_config_file(
+        "config",
+        default,
+        "A config file, e.g. configs/demo.py; change a field of it with --config.train.steps=100.",
+        lock_config=True,
+    )
 
 
 def config_dict(holder: flags.FlagHolder) -> Mapping[str, Any]:
@@ -63,8 +67,14 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int, int], Non
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -87,6 +97,7 @@ def use_compilation_cache() -> None:
 
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs `main(argv)` after parsing flags. A UserError ends the script with its message and exit status 2."""
+
     def quiet(argv):
         absl_logging.set_verbosity(absl_logging.ERROR)  # the libraries' own chatter
         try:

@@ -1,4 +1,5 @@
-"""Lists the tasks and mixtures, or shows one: examples at every stage (raw, text, tokens, decoded) and length percentiles.
+"""Lists the tasks and mixtures, or shows one: examples at every stage (raw, text, tokens, decoded) and length
+percentiles.
 
 python launch/tasks.py
 python launch/tasks.py --name=scan_simple --count=2
@@ -10,9 +11,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from absl import flags  # noqa: E402
+from absl import flags
 
-from launch import script  # noqa: E402
+from launch import script
 
 _NAME = flags.DEFINE_string("name", None, "The task or mixture to show; without it, all are listed.")
 _FILE = flags.DEFINE_string("file", None, "Show a task made of this file of yours instead.")
@@ -31,7 +32,9 @@ def main(argv: list[str]) -> None:
     from t2t.tasks import inspection
 
     if not _NAME.value and not _FILE.value:
-        script.table(("name", "kind", "splits or members", "metrics"), [inspection.row(tasks.get(n)) for n in tasks.names()])
+        script.table(
+            ("name", "kind", "splits or members", "metrics"), [inspection.row(tasks.get(n)) for n in tasks.names()]
+        )
         return
     vocabulary = from_name(_VOCABULARY.value)
     if vocabulary is None:
@@ -45,7 +48,9 @@ def main(argv: list[str]) -> None:
     for task, share in shares:
         if len(shares) > 1:
             print(f"== {task.name}: {100 * share:.1f} % of {_NAME.value}")
-        for line in inspection.describe(task, vocabulary, split=_SPLIT.value, count=_COUNT.value, data_dir=_DATA_DIR.value):
+        for line in inspection.describe(
+            task, vocabulary, split=_SPLIT.value, count=_COUNT.value, data_dir=_DATA_DIR.value
+        ):
             print(line)
 
 

@@ -9,13 +9,15 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from absl import flags  # noqa: E402
+from absl import flags
 
-from launch import script  # noqa: E402
+from launch import script
 
 _CONFIG = script.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.")
-_COORDINATOR = flags.DEFINE_string("coordinator", "", "Several hosts: HOST:PORT of process 0. TPU slices need none of these.")
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", "", "Several hosts: HOST:PORT of process 0. TPU slices need none of these."
+)
 _PROCESSES = flags.DEFINE_integer("processes", 0, "Several hosts: how many processes.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", -1, "Several hosts: which process this is.")
 

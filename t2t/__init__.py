@@ -1,8 +1,8 @@
 """t2t: the JAX/Flax home for text-to-text transformer research.
 
-    import t2t
-    model = t2t.load("runs/mine")
-    model.generate(["a prompt"])
+import t2t
+model = t2t.load("runs/mine")
+model.generate(["a prompt"])
 """
 
 from typing import Any

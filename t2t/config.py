@@ -37,10 +37,15 @@ def build(cls: type[T], values: Mapping[str, Any] | T, where: str = "config") ->
         if name not in fields:
             raise ConfigError(f"{where}.{name}: {unknown(f'field of {cls.__name__}', name, fields)}")
     arguments = {name: _coerce(hints[name], value, f"{where}.{name}") for name, value in values.items()}
-    missing = [n for n, f in fields.items() if n not in arguments
-               and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    missing = [
+        n
+        for n, f in fields.items()
+        if n not in arguments and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
     if missing:
-        raise ConfigError(f"{where}: {cls.__name__} needs {', '.join(missing)}; found {sorted(arguments) or 'nothing'}.")
+        raise ConfigError(
+            f"{where}: {cls.__name__} needs {', '.join(missing)}; found {sorted(arguments) or 'nothing'}."
+        )
     try:
         return cls(**arguments)
     except ConfigError as error:
@@ -122,4 +127,6 @@ def _coerce_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
                 return _coerce(choice, value, where)
             except ConfigError:
                 continue
-    raise ConfigError(f"{where}: expected {' or '.join(getattr(c, '__name__', str(c)) for c in choices)}, found {value!r}.")
+    raise ConfigError(
+        f"{where}: expected {' or '.join(getattr(c, '__name__', str(c)) for c in choices)}, found {value!r}."
+    )

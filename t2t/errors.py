@@ -26,7 +26,8 @@ def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
 
 
 def unknown(kind: str, name: str, candidates: Iterable[str]) -> str:
-    """The message for a name that is not among `candidates`: the nearest names, or all of them where few or none is near."""
+    """The message for a name that is not among `candidates`: the nearest names, or all of them where few or none is
+    near."""
     candidates = sorted(str(c) for c in candidates)
     close = nearest(name, candidates)
     if close:

@@ -6,7 +6,7 @@ import pathlib
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
-import pytest  # noqa: E402
+import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 

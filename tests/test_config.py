@@ -47,19 +47,25 @@ def test_integers_serve_as_floats_but_not_the_other_way():
         build(House, {"owner": "Ada", "rooms": 2.5})
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"owner": "Ada", "colur": "red"}, r"config\.colur: Unknown field of House 'colur'\. Did you mean 'colour'\?"),
-    ({"owner": "Ada", "colour": "rad"}, r"config\.colour: Unknown choice 'rad'\. Did you mean 'red'"),
-    ({"owner": "Ada", "pet": {"name": "cow"}}, r"config\.pet\.name: Unknown name 'cow'"),
-    ({"owner": "Ada", "pet": {"name": "dog", "lives": 3}}, r"config\.pet\.lives: Unknown field of Dog"),
-    ({"owner": "Ada", "pet": {"name": "dog", "tricks": [1]}}, r"config\.pet\.tricks\[0\]: expected str, found int 1"),
-    ({"owner": 3}, r"config\.owner: expected str, found int 3"),
-    ({"owner": "Ada", "garden": 1}, r"config\.garden: expected bool, found int 1"),
-    ({"owner": "Ada", "rooms": True}, r"config\.rooms: expected int, found bool True"),
-    ({"owner": "Ada", "size": -1}, r"config: size: expected more than 0, found -1"),
-    ({}, r"config: House needs owner; found nothing"),
-    (["Ada"], r"config: expected the fields of House"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"owner": "Ada", "colur": "red"}, r"config\.colur: Unknown field of House 'colur'\. Did you mean 'colour'\?"),
+        ({"owner": "Ada", "colour": "rad"}, r"config\.colour: Unknown choice 'rad'\. Did you mean 'red'"),
+        ({"owner": "Ada", "pet": {"name": "cow"}}, r"config\.pet\.name: Unknown name 'cow'"),
+        ({"owner": "Ada", "pet": {"name": "dog", "lives": 3}}, r"config\.pet\.lives: Unknown field of Dog"),
+        (
+            {"owner": "Ada", "pet": {"name": "dog", "tricks": [1]}},
+            r"config\.pet\.tricks\[0\]: expected str, found int 1",
+        ),
+        ({"owner": 3}, r"config\.owner: expected str, found int 3"),
+        ({"owner": "Ada", "garden": 1}, r"config\.garden: expected bool, found int 1"),
+        ({"owner": "Ada", "rooms": True}, r"config\.rooms: expected int, found bool True"),
+        ({"owner": "Ada", "size": -1}, r"config: size: expected more than 0, found -1"),
+        ({}, r"config: House needs owner; found nothing"),
+        (["Ada"], r"config: expected the fields of House"),
+    ],
+)
 def test_mistakes_name_their_place(values, message):
     with pytest.raises(ConfigError, match=message):
         build(House, values)

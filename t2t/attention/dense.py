@@ -14,12 +14,23 @@ from t2t.attention.pattern import Bidirectional, Pattern, bidirectional
 MASKED = -1e10  # the logit of a pair that may not meet: finite, so that no row of a softmax is ever 0/0
 
 
-def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, pattern: Pattern | None = None,
-           bias: jax.Array | None = None, query_segments: jax.Array | None = None,
-           key_segments: jax.Array | None = None, query_positions: jax.Array | None = None,
-           key_positions: jax.Array | None = None, prefix: jax.Array | None = None, scale: float | None = None,
-           dropout_rate: float = 0.0, dropout_key: jax.Array | None = None,
-           dropout_over_queries: bool = False) -> jax.Array:
+def attend(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    pattern: Pattern | None = None,
+    bias: jax.Array | None = None,
+    query_segments: jax.Array | None = None,
+    key_segments: jax.Array | None = None,
+    query_positions: jax.Array | None = None,
+    key_positions: jax.Array | None = None,
+    prefix: jax.Array | None = None,
+    scale: float | None = None,
+    dropout_rate: float = 0.0,
+    dropout_key: jax.Array | None = None,
+    dropout_over_queries: bool = False,
+) -> jax.Array:
     """Dense attention of n queries over m keys.
 
     Logits and softmax are float32 whatever the inputs' dtype. A query that may see no key gets exactly 0.
@@ -31,7 +42,8 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, pattern: Patte
       bias: added to the scaled logits, broadcastable to [b h n m].
       query_segments, key_segments: int [b n], [b m]; only equal, non-zero segments meet. Both or neither.
       query_positions, key_positions: int [b n], [b m] for the pattern; 0, 1, … where not given. Both or neither.
-      prefix: int or bool [b m]; a pair of true positions of self-attention meets whatever the pattern says (prefix LM). Where
+      prefix: int or bool [b m]; a pair of true positions of self-attention meets whatever the pattern says (prefix
+        LM). Where
         there are fewer queries than keys, they are the first n of them.
       scale: of the logits; 1/sqrt(k) by default.
       dropout_rate: of the attention weights, active where `dropout_key` is given.
@@ -51,9 +63,16 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, pattern: Patte
     logits = jnp.einsum("bnhk,bmhk->bhnm", query, key, preferred_element_type=jnp.float32)
     if bias is not None:
         logits = logits + bias.astype(jnp.float32)
-    allowed = allowed_pairs(query.shape[1], key.shape[1], pattern=pattern, query_segments=query_segments,
-                            key_segments=key_segments, query_positions=query_positions, key_positions=key_positions,
-                            prefix=prefix)
+    allowed = allowed_pairs(
+        query.shape[1],
+        key.shape[1],
+        pattern=pattern,
+        query_segments=query_segments,
+        key_segments=key_segments,
+        query_positions=query_positions,
+        key_positions=key_positions,
+        prefix=prefix,
+    )
     if allowed is not None:
         logits = jnp.where(allowed, logits, MASKED)
     weights = jax.nn.softmax(logits, axis=-1)
@@ -66,9 +85,19 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, pattern: Patte
     return jnp.einsum("bhnm,bmhk->bnhk", weights.astype(value.dtype), value)
 
 
-def allowed_pairs(n: int, m: int, *, pattern: Pattern, query_segments=None, key_segments=None, query_positions=None,
-                  key_positions=None, prefix=None) -> jax.Array | np.ndarray | None:
-    """The pairs that may meet, as booleans broadcastable to [b h n m]: NumPy where the pattern alone says so; None where
+def allowed_pairs(
+    n: int,
+    m: int,
+    *,
+    pattern: Pattern,
+    query_segments=None,
+    key_segments=None,
+    query_positions=None,
+    key_positions=None,
+    prefix=None,
+) -> jax.Array | np.ndarray | None:
+    """The pairs that may meet, as booleans broadcastable to [b h n m]: NumPy where the pattern alone says so; None
+    where
     all may."""
     if isinstance(pattern, Bidirectional):
         allowed = None
@@ -88,14 +117,25 @@ def allowed_pairs(n: int, m: int, *, pattern: Pattern, query_segments=None, key_
 
 def _check(query, key, value, query_segments, key_segments, query_positions, key_positions) -> None:
     """Refuses shapes that do not fit, saying which."""
-    if query.ndim != 4 or key.ndim != 4 or key.shape != value.shape or query.shape[0] != key.shape[0] \
-            or query.shape[2:] != key.shape[2:]:
-        raise ValueError("attend: expected query [b n h k], key and value [b m h k], "
-                         f"found query {query.shape}, key {key.shape}, value {value.shape}.")
-    for kind, of_query, of_key in (("segments", query_segments, key_segments),
-                                   ("positions", query_positions, key_positions)):
+    if (
+        query.ndim != 4
+        or key.ndim != 4
+        or key.shape != value.shape
+        or query.shape[0] != key.shape[0]
+        or query.shape[2:] != key.shape[2:]
+    ):
+        raise ValueError(
+            "attend: expected query [b n h k], key and value [b m h k], "
+            f"found query {query.shape}, key {key.shape}, value {value.shape}."
+        )
+    for kind, of_query, of_key in (
+        ("segments", query_segments, key_segments),
+        ("positions", query_positions, key_positions),
+    ):
         if (of_query is None) != (of_key is None):
             raise ValueError(f"attend: query_{kind} and key_{kind} go together, found one without the other.")
         if of_query is not None and (of_query.shape != query.shape[:2] or of_key.shape != key.shape[:2]):
-            raise ValueError(f"attend: expected query_{kind} {query.shape[:2]} and key_{kind} {key.shape[:2]}, "
-                             f"found {of_query.shape} and {of_key.shape}.")
+            raise ValueError(
+                f"attend: expected query_{kind} {query.shape[:2]} and key_{kind} {key.shape[:2]}, "
+                f"found {of_query.shape} and {of_key.shape}."
+            )

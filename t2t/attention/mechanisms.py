@@ -1,6 +1,7 @@
 """The mechanisms by which positions exchange information, each a config that knows how to apply itself.
 
-Every mechanism has the one interface `apply(query, key, value, …, state) → (out, state)`, after the projections, so that
+Every mechanism has the one interface `apply(query, key, value, …, state) → (out, state)`, after the projections, so
+that
 swapping the mechanism keeps the projection weights. `MECHANISMS` lists them all; there is no registration.
 """
 
@@ -34,14 +35,20 @@ class KVCache:
     index: jax.Array
 
     def extend(self, key: jax.Array, value: jax.Array, segments: jax.Array, positions: jax.Array) -> "KVCache":
-        """The cache with n more positions, key and value [b n h k], segments and positions [b n], written at `index`."""
+        """The cache with n more positions, key and value [b n h k], segments and positions [b n], written at
+        `index`."""
+
         def write(where, what):
             starts = (0, self.index) + (0,) * (where.ndim - 2)
             return jax.lax.dynamic_update_slice(where, what.astype(where.dtype), starts)
 
-        return KVCache(key=write(self.key, key), value=write(self.value, value),
-                       segments=write(self.segments, segments), positions=write(self.positions, positions),
-                       index=self.index + key.shape[1])
+        return KVCache(
+            key=write(self.key, key),
+            value=write(self.value, value),
+            segments=write(self.segments, segments),
+            positions=write(self.positions, positions),
+            index=self.index + key.shape[1],
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,16 +65,33 @@ class Dense:
     def init_state(self, batch: int, length: int, heads: int, head_width: int, dtype: jnp.dtype) -> KVCache:
         """An empty cache with room for `length` positions."""
         shape = (batch, length, heads, head_width)
-        return KVCache(key=jnp.zeros(shape, dtype), value=jnp.zeros(shape, dtype),
-                       segments=jnp.zeros((batch, length), jnp.int32),
-                       positions=jnp.zeros((batch, length), jnp.int32), index=jnp.zeros((), jnp.int32))
+        return KVCache(
+            key=jnp.zeros(shape, dtype),
+            value=jnp.zeros(shape, dtype),
+            segments=jnp.zeros((batch, length), jnp.int32),
+            positions=jnp.zeros((batch, length), jnp.int32),
+            index=jnp.zeros((), jnp.int32),
+        )
 
-    def apply(self, query: jax.Array, key: jax.Array, value: jax.Array, *, pattern: Pattern | None = None,
-              bias: jax.Array | Callable[..., jax.Array] | None = None, query_segments: jax.Array | None = None,
-              key_segments: jax.Array | None = None, query_positions: jax.Array | None = None,
-              key_positions: jax.Array | None = None, prefix: jax.Array | None = None, scale: float | None = None,
-              dropout_rate: float = 0.0, dropout_key: jax.Array | None = None, dropout_over_queries: bool = False,
-              state: KVCache | None = None) -> tuple[jax.Array, KVCache | None]:
+    def apply(
+        self,
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        *,
+        pattern: Pattern | None = None,
+        bias: jax.Array | Callable[..., jax.Array] | None = None,
+        query_segments: jax.Array | None = None,
+        key_segments: jax.Array | None = None,
+        query_positions: jax.Array | None = None,
+        key_positions: jax.Array | None = None,
+        prefix: jax.Array | None = None,
+        scale: float | None = None,
+        dropout_rate: float = 0.0,
+        dropout_key: jax.Array | None = None,
+        dropout_over_queries: bool = False,
+        state: KVCache | None = None,
+    ) -> tuple[jax.Array, KVCache | None]:
         """Attends; see `dense.attend` for the arguments.
 
         Args:
@@ -88,10 +112,22 @@ class Dense:
             key, value, key_segments, key_positions = state.key, state.value, state.segments, state.positions
         if callable(bias):
             bias = bias(query_positions, key_positions)
-        out = attend(query, key, value, pattern=pattern, bias=bias, query_segments=query_segments,
-                     key_segments=key_segments, query_positions=query_positions, key_positions=key_positions,
-                     prefix=prefix, scale=scale, dropout_rate=dropout_rate, dropout_key=dropout_key,
-                     dropout_over_queries=dropout_over_queries)
+        out = attend(
+            query,
+            key,
+            value,
+            pattern=pattern,
+            bias=bias,
+            query_segments=query_segments,
+            key_segments=key_segments,
+            query_positions=query_positions,
+            key_positions=key_positions,
+            prefix=prefix,
+            scale=scale,
+            dropout_rate=dropout_rate,
+            dropout_key=dropout_key,
+            dropout_over_queries=dropout_over_queries,
+        )
         return out, state
 
 

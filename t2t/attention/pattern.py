@@ -30,8 +30,9 @@ class Pattern:
 
     def mask(self, n: int, m: int | None = None) -> np.ndarray:
         """The pattern for n queries and m keys (m = n if not given), both from position 0, as booleans [n m]."""
-        return np.broadcast_to(self.allows(np.arange(n)[:, None], np.arange(n if m is None else m)[None, :]),
-                               (n, n if m is None else m))
+        return np.broadcast_to(
+            self.allows(np.arange(n)[:, None], np.arange(n if m is None else m)[None, :]), (n, n if m is None else m)
+        )
 
     def __and__(self, other: "Pattern") -> "Pattern":
         return And(self, other)

@@ -29,10 +29,15 @@ def verify(folder: pathlib.Path) -> list[str]:
     except (ValueError, KeyError, TypeError):
         return [f"{FILE} is damaged"]
     problems = [f"{name} is missing" for name in expected if not (folder / name).is_file()]
-    problems += [f"{name} is damaged" for name, value in expected.items()
-                 if (folder / name).is_file() and digest(folder / name) != value]
-    return problems + [f"{name} was not there when it was saved" for name in
-                       sorted({str(p.relative_to(folder)) for p in _files(folder)} - set(expected))]
+    problems += [
+        f"{name} is damaged"
+        for name, value in expected.items()
+        if (folder / name).is_file() and digest(folder / name) != value
+    ]
+    return problems + [
+        f"{name} was not there when it was saved"
+        for name in sorted({str(p.relative_to(folder)) for p in _files(folder)} - set(expected))
+    ]
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:

@@ -1,9 +1,9 @@
 """The checkpoints of a run: a folder for each step, verified when it is read, with the one before to fall back on.
 
-    checkpoints/<step>/params/       the parameters
-    checkpoints/<step>/optimizer/    everything else that training needs
-    checkpoints/<step>/meta.json     the step, the data's position, the metrics of the last evaluation
-    checkpoints/<step>/digests.json  of all these; written last, so a folder without it is not a checkpoint
+checkpoints/<step>/params/       the parameters
+checkpoints/<step>/optimizer/    everything else that training needs
+checkpoints/<step>/meta.json     the step, the data's position, the metrics of the last evaluation
+checkpoints/<step>/digests.json  of all these; written last, so a folder without it is not a checkpoint
 """
 
 import errno
@@ -33,15 +33,24 @@ class Store:
       report: is told, in words, what a person should know.
     """
 
-    def __init__(self, folder: pathlib.Path, *, keep: int = 3, best: str = "", smaller_is_better: bool = True,
-                 report: Report = print):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        keep: int = 3,
+        best: str = "",
+        smaller_is_better: bool = True,
+        report: Report = print,
+    ):
         import orbax.checkpoint as ocp
 
         self.folder, self.keep, self.best, self._report = pathlib.Path(folder).absolute(), keep, best, report
         self._sign = 1.0 if smaller_is_better else -1.0
         self._ocp = ocp
-        handler = ocp.CompositeCheckpointHandler(params=ocp.PyTreeCheckpointHandler(use_compression=False),
-                                                 optimizer=ocp.PyTreeCheckpointHandler(use_compression=False))
+        handler = ocp.CompositeCheckpointHandler(
+            params=ocp.PyTreeCheckpointHandler(use_compression=False),
+            optimizer=ocp.PyTreeCheckpointHandler(use_compression=False),
+        )
         self._checkpointer = ocp.AsyncCheckpointer(handler)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -58,8 +67,9 @@ class Store:
             if jax.process_index() == 0 and folder.exists():  # left over from a save that did not finish
                 shutil.rmtree(folder)
             args = self._ocp.args
-            self._checkpointer.save(folder, args=args.Composite(params=args.PyTreeSave(params),
-                                                                optimizer=args.PyTreeSave(optimizer)))
+            self._checkpointer.save(
+                folder, args=args.Composite(params=args.PyTreeSave(params), optimizer=args.PyTreeSave(optimizer))
+            )
         except Exception as error:
             self._fail(step, error)
         self._thread = threading.Thread(target=self._finish, args=(step, {**meta, "step": step}), name="t2t-checkpoint")
@@ -89,24 +99,36 @@ class Store:
                 digests.write_atomically(folder / "meta.json", json.dumps(meta, indent=1))
                 digests.write(folder)
                 self._prune()
-        except BaseException as error:  # noqa: BLE001  (raised again in `wait`, in the thread that trains)
+        except BaseException as error:
             self._error = (step, error)
 
     def _fail(self, step: int, error: BaseException) -> None:
         shutil.rmtree(self.folder / str(step), ignore_errors=True)
         kept = steps(self.folder)
         last = f"The last good one is step {kept[-1]}" if kept else "There is no earlier one"
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error) \
+        full = (
+            getattr(error, "errno", None) == errno.ENOSPC
+            or "No space left" in str(error)
             or "RESOURCE_EXHAUSTED" in str(error)
-        reason = "the disk is full" if full else f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise CheckpointError(f"Saving the checkpoint of step {step} in {self.folder} failed: {reason}. {last}, and it is intact. "
-                              + ("Free some space and run the same command to go on from there." if full else
-                                 "Run the same command to go on from there.")) from error
+        )
+        reason = (
+            "the disk is full"
+            if full
+            else f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        )
+        raise CheckpointError(
+            f"Saving the checkpoint of step {step} in {self.folder} failed: {reason}. {last}, and it is intact. "
+            + (
+                "Free some space and run the same command to go on from there."
+                if full
+                else "Run the same command to go on from there."
+            )
+        ) from error
 
     def _prune(self) -> None:
         kept = steps(self.folder)
         best = best_step(self.folder, self.best, self._sign) if self.best else None
-        for step in kept[:-self.keep]:
+        for step in kept[: -self.keep]:
             if step != best:
                 # Without its digests it is no checkpoint any more, whatever interrupts the rest.
                 (self.folder / str(step) / digests.FILE).unlink()
@@ -126,11 +148,18 @@ class Store:
             problems = digests.verify(folder)
             if not problems:
                 meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-                return (*(_restore(folder / name, tree) for name, tree in (("params", params), ("optimizer", optimizer))), meta)
-            self._report(f"The checkpoint of step {step} cannot be used ({'; '.join(problems[:3])}): trying the one before.")
+                return (
+                    *(_restore(folder / name, tree) for name, tree in (("params", params), ("optimizer", optimizer))),
+                    meta,
+                )
+            self._report(
+                f"The checkpoint of step {step} cannot be used ({'; '.join(problems[:3])}): trying the one before."
+            )
         if steps(self.folder):
-            raise CheckpointError(f"None of the checkpoints in {self.folder} is whole: restore one from a copy, or start "
-                                  "again in another workdir.")
+            raise CheckpointError(
+                f"None of the checkpoints in {self.folder} is whole: restore one from a copy, or start "
+                "again in another workdir."
+            )
         return None
 
 
@@ -155,8 +184,9 @@ def best_step(folder: pathlib.Path, metric: str, sign: float = 1.0) -> int | Non
     return min(values, key=lambda s: (values[s], -s)) if values else None
 
 
-def restore_params(folder: pathlib.Path, params: Any, *, step: int | None = None,
-                   report: Report = print) -> tuple[Any, int]:
+def restore_params(
+    folder: pathlib.Path, params: Any, *, step: int | None = None, report: Report = print
+) -> tuple[Any, int]:
     """The parameters of a run's checkpoint, for inference or to start another run from.
 
     Args:
@@ -174,15 +204,21 @@ def restore_params(folder: pathlib.Path, params: Any, *, step: int | None = None
     folder = pathlib.Path(folder).absolute()
     there = listed(folder)
     if not there or (step is not None and step not in there):
-        raise CheckpointError(f"There is no checkpoint{'' if step is None else f' of step {step}'} in {folder}. "
-                              f"There are: {', '.join(map(str, there)) or 'none'}.")
+        raise CheckpointError(
+            f"There is no checkpoint{'' if step is None else f' of step {step}'} in {folder}. "
+            f"There are: {', '.join(map(str, there)) or 'none'}."
+        )
     for candidate in reversed(there) if step is None else [step]:
         problems = digests.verify(folder / str(candidate))
         if not problems:
             return _restore(folder / str(candidate) / "params", params), candidate
-        report(f"The checkpoint of step {candidate} cannot be used ({'; '.join(problems[:3])})"
-               + (": trying the one before." if step is None else "."))
-    raise CheckpointError(f"No checkpoint that was asked for in {folder} is whole. There are: {', '.join(map(str, there))}.")
+        report(
+            f"The checkpoint of step {candidate} cannot be used ({'; '.join(problems[:3])})"
+            + (": trying the one before." if step is None else ".")
+        )
+    raise CheckpointError(
+        f"No checkpoint that was asked for in {folder} is whole. There are: {', '.join(map(str, there))}."
+    )
 
 
 def _restore(folder: pathlib.Path, tree: Any) -> Any:
@@ -193,5 +229,6 @@ def _restore(folder: pathlib.Path, tree: Any) -> Any:
     saved = checkpointer.metadata(folder)
     saved = getattr(getattr(saved, "item_metadata", saved), "tree", saved)
     check_same(saved, tree, what=str(folder))
-    return checkpointer.restore(folder, args=ocp.args.PyTreeRestore(
-        item=tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree)))
+    return checkpointer.restore(
+        folder, args=ocp.args.PyTreeRestore(item=tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree))
+    )

@@ -21,10 +21,14 @@ class DataConfig:
     targets: str = "targets"  # the column of the targets
     prefix: str = ""  # put before every input, e.g. "translate English to German: "
     metrics: tuple[str, ...] = ("exact_match",)  # of generated text, by name; see t2t.tasks.metrics
-    objective: Literal["", "causal_lm", "prefix_lm", "span_corruption"] = ""  # what plain text (`targets`) is turned into
+    objective: Literal["", "causal_lm", "prefix_lm", "span_corruption"] = (
+        ""  # what plain text (`targets`) is turned into
+    )
 
     data_dir: str | None = None  # where TFDS keeps its prepared datasets
-    vocabulary: str = "sentencepiece:8000"  # "bytes", a .model, a folder, or train one of so many pieces (also "bpe:8000")
+    vocabulary: str = (
+        "sentencepiece:8000"  # "bytes", a .model, a folder, or train one of so many pieces (also "bpe:8000")
+    )
 
     inputs_length: int = 512
     targets_length: int = 128
@@ -49,8 +53,12 @@ class DataConfig:
         if self.workers < 0:
             raise ConfigError(f"workers: expected 0 or more, found {self.workers}.")
         if self.buckets and self.packing:
-            raise ConfigError("packing and buckets are two answers to one question: set packing to False, or buckets to ().")
+            raise ConfigError(
+                "packing and buckets are two answers to one question: set packing to False, or buckets to ()."
+            )
         if self.buckets and self.shards > 1:
-            raise ConfigError(f"buckets need one length for the whole batch, found shards {self.shards}: set shards to 1.")
+            raise ConfigError(
+                f"buckets need one length for the whole batch, found shards {self.shards}: set shards to 1."
+            )
         if list(self.buckets) != sorted(set(self.buckets)):
             raise ConfigError(f"buckets: expected increasing lengths, found {self.buckets}.")

@@ -38,9 +38,16 @@ class EncoderDecoderConverter:
         """Rows of examples → arrays [b n] of the given length of each side."""
         inputs, encoder_segments, encoder_positions = _lay_out(rows, "inputs", lengths[0])
         targets, segments, positions = _lay_out(rows, "targets", lengths[1])
-        return {"encoder_inputs": inputs, "encoder_segments": encoder_segments, "encoder_positions": encoder_positions,
-                "decoder_inputs": shift_right(targets, segments), "decoder_segments": segments,
-                "decoder_positions": positions, "targets": targets, "loss_weights": (segments > 0).astype(np.float32)}
+        return {
+            "encoder_inputs": inputs,
+            "encoder_segments": encoder_segments,
+            "encoder_positions": encoder_positions,
+            "decoder_inputs": shift_right(targets, segments),
+            "decoder_segments": segments,
+            "decoder_positions": positions,
+            "targets": targets,
+            "loss_weights": (segments > 0).astype(np.float32),
+        }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,16 +76,23 @@ class DecoderConverter:
         return {**example, "inputs": inputs, "targets": _cut(example["targets"], limits[0] - len(inputs))}
 
     def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
-        joined = [[{"all": np.concatenate([e["inputs"], e["targets"]]), "prefix": len(e["inputs"])} for e in row]
-                  for row in rows]
+        joined = [
+            [{"all": np.concatenate([e["inputs"], e["targets"]]), "prefix": len(e["inputs"])} for e in row]
+            for row in rows
+        ]
         targets, segments, positions = _lay_out(joined, "all", lengths[0])
         prefix = np.zeros_like(segments)
         for r, row in enumerate(joined):
             for s, example in enumerate(row, start=1):
                 prefix[r, segments[r] == s] = example["prefix"]
         weights = segments > 0 if self.loss_on_inputs else (segments > 0) & (positions >= prefix)
-        batch = {"decoder_inputs": shift_right(targets, segments), "decoder_segments": segments,
-                 "decoder_positions": positions, "targets": targets, "loss_weights": weights.astype(np.float32)}
+        batch = {
+            "decoder_inputs": shift_right(targets, segments),
+            "decoder_segments": segments,
+            "decoder_positions": positions,
+            "targets": targets,
+            "loss_weights": weights.astype(np.float32),
+        }
         if self.prefix_attention:
             # Decoder inputs are shifted by one, so the prefix with its start token is one longer.
             batch["decoder_prefix"] = ((segments > 0) & (prefix > 0) & (positions <= prefix)).astype(np.int32)
@@ -87,7 +101,8 @@ class DecoderConverter:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncoderConverter:
-    """`inputs` to the encoder, `targets` as long as they are, one for each; `loss_weights` where given say which count."""
+    """`inputs` to the encoder, `targets` as long as they are, one for each; `loss_weights` where given say which
+    count."""
 
     inputs_length: int
 
@@ -99,15 +114,21 @@ class EncoderConverter:
         return (len(example["inputs"]),)
 
     def trim(self, example: Example, limits: Sequence[int]) -> Example:
-        return {**example, **{k: np.asarray(example[k])[: limits[0]] for k in ("inputs", "targets", "loss_weights")
-                              if k in example}}
+        return {
+            **example,
+            **{k: np.asarray(example[k])[: limits[0]] for k in ("inputs", "targets", "loss_weights") if k in example},
+        }
 
     def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
         rows = [[{**e, "loss_weights": e.get("loss_weights", np.ones(len(e["inputs"])))} for e in row] for row in rows]
         inputs, segments, positions = _lay_out(rows, "inputs", lengths[0])
-        return {"encoder_inputs": inputs, "encoder_segments": segments, "encoder_positions": positions,
-                "targets": _lay_out(rows, "targets", lengths[0])[0],
-                "loss_weights": _lay_out(rows, "loss_weights", lengths[0], np.float32)[0]}
+        return {
+            "encoder_inputs": inputs,
+            "encoder_segments": segments,
+            "encoder_positions": positions,
+            "targets": _lay_out(rows, "targets", lengths[0])[0],
+            "loss_weights": _lay_out(rows, "loss_weights", lengths[0], np.float32)[0],
+        }
 
 
 Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter
@@ -135,8 +156,8 @@ def _lay_out(rows: Sequence[Row], name: str, length: int, dtype: Any = np.int32)
         start = 0
         for s, example in enumerate(row, start=1):
             n = len(example[name])
-            values[r, start:start + n] = example[name]
-            segments[r, start:start + n] = s
-            positions[r, start:start + n] = np.arange(n)
+            values[r, start : start + n] = example[name]
+            segments[r, start : start + n] = s
+            positions[r, start : start + n] = np.arange(n)
             start += n
     return values, segments, positions

@@ -48,9 +48,11 @@ def open_file(path: str, columns: Sequence[str], format: str = "auto") -> Sequen
 def _check_columns(path: Any, found: Sequence[str], wanted: Sequence[str], where: str = "") -> None:
     for name in wanted:
         if name not in found:
-            raise DataError(f"{path}{where}: {unknown('column', name, found)} Name the columns with "
-                            "--config.data.inputs and --config.data.targets"
-                            + (" (numbers from 0 for a file without a header line)." if where else "."))
+            raise DataError(
+                f"{path}{where}: {unknown('column', name, found)} Name the columns with "
+                "--config.data.inputs and --config.data.targets"
+                + (" (numbers from 0 for a file without a header line)." if where else ".")
+            )
 
 
 class _Table(Sequence[dict[str, str]]):
@@ -82,9 +84,11 @@ class Tsv(_Table):
             raise IndexError(i)
         cells = self.lines[i + self.header].split("\t")
         if len(cells) != len(self.names):
-            raise DataError(f"{self.path}, line {i + 1 + self.header}: expected {len(self.names)} columns "
-                            f"({', '.join(self.names)}), found {len(cells)}: {self.lines[i + self.header][:80]!r}. "
-                            "Columns are separated by one tab each.")
+            raise DataError(
+                f"{self.path}, line {i + 1 + self.header}: expected {len(self.names)} columns "
+                f"({', '.join(self.names)}), found {len(cells)}: {self.lines[i + self.header][:80]!r}. "
+                "Columns are separated by one tab each."
+            )
         return dict(zip(self.names, cells))
 
 
@@ -102,14 +106,18 @@ class Csv(_Table):
                     rows.append(row)
                     starts.append(reader.line_num)
         except csv.Error as error:
-            raise DataError(f"{self.path}, line {reader.line_num}: {error}. A cell with a comma, a quote or a line break "
-                            'stands between double quotes, and a quote in it is doubled ("").') from None
+            raise DataError(
+                f"{self.path}, line {reader.line_num}: {error}. A cell with a comma, a quote or a line break "
+                'stands between double quotes, and a quote in it is doubled ("").'
+            ) from None
         self._set_up(rows[0], columns)
         for row, line in zip(rows, starts):
             if len(row) != len(self.names):
-                raise DataError(f"{self.path}, line {line}: expected {len(self.names)} columns ({', '.join(self.names)}), "
-                                f"found {len(row)}.")
-        self.rows = rows[self.header:]
+                raise DataError(
+                    f"{self.path}, line {line}: expected {len(self.names)} columns ({', '.join(self.names)}), "
+                    f"found {len(row)}."
+                )
+        self.rows = rows[self.header :]
         if not self.rows:
             raise DataError(f"{self.path} holds a header line and no examples: add at least one line.")
 
@@ -136,8 +144,10 @@ class Jsonl(Sequence[dict[str, Any]]):
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise DataError(f"{self.lines.path}, line {i + 1}: no JSON ({error.msg} at column {error.colno}): "
-                            f"{line[:80]!r}. Expected one JSON object on each line.") from None
+            raise DataError(
+                f"{self.lines.path}, line {i + 1}: no JSON ({error.msg} at column {error.colno}): "
+                f"{line[:80]!r}. Expected one JSON object on each line."
+            ) from None
         if not isinstance(value, dict):
             raise DataError(f"{self.lines.path}, line {i + 1}: expected a JSON object, found {line[:80]!r}.")
         _check_columns(f"{self.lines.path}, line {i + 1}", list(value), self.columns)
@@ -166,13 +176,18 @@ class Parallel(Sequence[dict[str, str]]):
 
     def __init__(self, paths: Sequence[str], columns: Sequence[str]):
         if len(paths) != len(columns):
-            raise DataError(f"Expected {len(columns)} parallel files ({', '.join(columns)}), found {len(paths)}: "
-                            f"{', '.join(paths)}.")
+            raise DataError(
+                f"Expected {len(columns)} parallel files ({', '.join(columns)}), found {len(paths)}: "
+                f"{', '.join(paths)}."
+            )
         self.files = {name: Lines(path) for name, path in zip(columns, paths)}
         counts = {str(lines.path): len(lines) for lines in self.files.values()}
         if len(set(counts.values())) > 1:
-            raise DataError("Parallel files must have as many lines as each other, found "
-                            + ", ".join(f"{count:,} in {path}" for path, count in counts.items()) + ".")
+            raise DataError(
+                "Parallel files must have as many lines as each other, found "
+                + ", ".join(f"{count:,} in {path}" for path, count in counts.items())
+                + "."
+            )
 
     def __len__(self) -> int:
         return len(next(iter(self.files.values())))

@@ -1,4 +1,5 @@
-"""A text file as a sequence of lines: random access, plain or gzip, strictly UTF-8, checked as a whole when it is opened."""
+"""A text file as a sequence of lines: random access, plain or gzip, strictly UTF-8, checked as a whole when it is
+opened."""
 
 import codecs
 import gzip
@@ -29,8 +30,11 @@ class Lines(Sequence[str]):
 
     def _open(self) -> None:
         if not self.path.is_file():
-            near = sorted(p.name for p in self.path.parent.glob("*") if p.suffix == self.path.suffix)[:5] \
-                if self.path.parent.is_dir() else []
+            near = (
+                sorted(p.name for p in self.path.parent.glob("*") if p.suffix == self.path.suffix)[:5]
+                if self.path.parent.is_dir()
+                else []
+            )
             raise DataError(f"There is no file {self.path}." + (f" Beside it are: {', '.join(near)}." if near else ""))
         if self.path.suffix == ".gz":
             try:
@@ -51,15 +55,17 @@ class Lines(Sequence[str]):
     def _check_utf8(self) -> None:
         decoder, read = codecs.getincrementaldecoder("utf-8")("strict"), 0
         while read < len(self._bytes):
-            chunk = self._bytes[read:read + _CHUNK].tobytes()
+            chunk = self._bytes[read : read + _CHUNK].tobytes()
             pending = len(decoder.getstate()[0])
             try:
                 decoder.decode(chunk, final=read + len(chunk) == len(self._bytes))
             except UnicodeDecodeError as error:
                 at = read - pending + error.start
-                raise DataError(f"{self.path}, line {int(np.searchsorted(self._ends, at)) + 1}: byte {at} of the file "
-                                f"(0x{int(self._bytes[at]):02x}) is not UTF-8. Convert the file, for example: "
-                                f"iconv -f latin1 -t utf-8 {self.path.name}") from None
+                raise DataError(
+                    f"{self.path}, line {int(np.searchsorted(self._ends, at)) + 1}: byte {at} of the file "
+                    f"(0x{int(self._bytes[at]):02x}) is not UTF-8. Convert the file, for example: "
+                    f"iconv -f latin1 -t utf-8 {self.path.name}"
+                ) from None
             read += len(chunk)
 
     def __len__(self) -> int:
@@ -70,7 +76,7 @@ class Lines(Sequence[str]):
             raise IndexError(i)
         i %= len(self)
         start = int(self._ends[i - 1]) + 1 if i else self._bom
-        return self._bytes[start:int(self._ends[i])].tobytes().decode("utf-8").removesuffix("\r")
+        return self._bytes[start : int(self._ends[i])].tobytes().decode("utf-8").removesuffix("\r")
 
     def __getstate__(self):
         return {"path": self.path}

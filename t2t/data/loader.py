@@ -1,7 +1,9 @@
 """Streams of examples into batches, ahead of training, with the position after each.
 
-A batch is a function of (seed, position). The position is small, and says how far each shard of the stream has been read;
-it does not depend on the number of hosts or workers. Batches carry the position after them, because what is made ahead is
+A batch is a function of (seed, position). The position is small, and says how far each shard of the stream has been
+read;
+it does not depend on the number of hosts or workers. Batches carry the position after them, because what is made ahead
+is
 not yet trained on.
 """
 
@@ -80,15 +82,28 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
       DataError: sizes that do not divide; on iteration, whatever is wrong with the data.
     """
 
-    def __init__(self, streams: Sequence[grain.MapDataset], layout: Layout, *, host: int = 0, hosts: int = 1,
-                 start: Position | None = None, workers: int = 0, prefetch: int = 4):
+    def __init__(
+        self,
+        streams: Sequence[grain.MapDataset],
+        layout: Layout,
+        *,
+        host: int = 0,
+        hosts: int = 1,
+        start: Position | None = None,
+        workers: int = 0,
+        prefetch: int = 4,
+    ):
         shards = len(streams)
         for name, count in (("hosts", hosts), ("shards", shards)):
             if layout.batch_size % count:
-                raise DataError(f"A batch of {layout.batch_size} rows does not divide among {count} {name}: "
-                                f"make train.batch_size a multiple of {count}.")
+                raise DataError(
+                    f"A batch of {layout.batch_size} rows does not divide among {count} {name}: "
+                    f"make train.batch_size a multiple of {count}."
+                )
         if start is not None and len(start) != shards:
-            raise DataError(f"The saved position is of {len(start)} shards, found data.shards {shards}: keep data.shards.")
+            raise DataError(
+                f"The saved position is of {len(start)} shards, found data.shards {shards}: keep data.shards."
+            )
         self.statistics = Statistics()
         per_host, per_shard = layout.batch_size // hosts, layout.batch_size // shards
         first, last = host * per_host, (host + 1) * per_host
@@ -99,7 +114,9 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
         self._mine = [s for s in range(shards) if s * per_shard < last and (s + 1) * per_shard > first]
         self._offset = first - self._mine[0] * per_shard
         self._position, self._layout = position, layout
-        self._shards = [_Shard(streams[s], position[s], per_shard, layout, workers, self.statistics) for s in self._mine]
+        self._shards = [
+            _Shard(streams[s], position[s], per_shard, layout, workers, self.statistics) for s in self._mine
+        ]
         self._queue: queue.Queue = queue.Queue(maxsize=prefetch)
         self._stop, self._begun = threading.Event(), None
         self._thread = threading.Thread(target=self._produce, daemon=True, name="t2t-loader")
@@ -137,7 +154,7 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
         try:
             while not self._stop.is_set():
                 self._put(self._batch())
-        except BaseException as error:  # noqa: BLE001  (raised again where the batch is asked for)
+        except BaseException as error:
             self._put(error)
 
     def _put(self, item: Any) -> None:
@@ -154,7 +171,7 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
             shard_rows, self._position[s] = shard.next_rows()
             rows += shard_rows
         lengths = _bucket(rows, self._layout)
-        rows = rows[self._offset:self._offset + self._rows.stop - self._rows.start]
+        rows = rows[self._offset : self._offset + self._rows.stop - self._rows.start]
         batch = self._layout.converter(rows, lengths)
         self.statistics.examples += sum(len(row) for row in rows)
         for name in ("encoder_segments", "decoder_segments"):
@@ -171,11 +188,13 @@ class _Shard:
         self._rows, self._layout, self._statistics = rows, layout, statistics
         self._window = WINDOW if layout.buckets else 1
         self._read, taken = position
-        dataset = stream[self._read:].to_iter_dataset(grain.ReadOptions(num_threads=0))
+        dataset = stream[self._read :].to_iter_dataset(grain.ReadOptions(num_threads=0))
         if workers:
             allow_workers()
-            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=64),
-                                          worker_init_fn=die_with_parent)
+            dataset = dataset.mp_prefetch(
+                grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=64),
+                worker_init_fn=die_with_parent,
+            )
         self._examples = iter(dataset)
         self._held: tuple | None = None  # an example that was read but did not fit into the batch before
         self._batches: list = []
@@ -205,7 +224,9 @@ class _Shard:
             generator = np.random.default_rng(self._begin)
             sizes = [self._layout.converter.sizes(e) for e in examples]
             order = sorted(range(len(examples)), key=lambda i: (max(sizes[i]), i))
-            batches = [[[examples[i]] for i in order[b * self._rows:(b + 1) * self._rows]] for b in range(self._window)]
+            batches = [
+                [[examples[i]] for i in order[b * self._rows : (b + 1) * self._rows]] for b in range(self._window)
+            ]
             self._batches = [batches[b] for b in generator.permutation(self._window)]
         else:
             self._batches = [[[e] for e in examples]]
@@ -237,9 +258,11 @@ class _Shard:
                 return example
             self._statistics.too_long += 1
             if self._layout.too_long == "error":
-                raise DataError(f"An example has {' and '.join(map(str, sizes))} tokens, more than the limit of "
-                                f"{' and '.join(map(str, limits))}: {str(example.get('inputs_text', ''))[:80]!r}. Raise "
-                                "data.inputs_length and data.targets_length, or set data.too_long to 'trim' or 'skip'.")
+                raise DataError(
+                    f"An example has {' and '.join(map(str, sizes))} tokens, more than the limit of "
+                    f"{' and '.join(map(str, limits))}: {str(example.get('inputs_text', ''))[:80]!r}. Raise "
+                    "data.inputs_length and data.targets_length, or set data.too_long to 'trim' or 'skip'."
+                )
             if self._layout.too_long == "trim":
                 return converter.trim(example, limits)
 
@@ -250,8 +273,10 @@ def _bucket(rows: Sequence[Sequence], layout: Layout) -> tuple[int, ...]:
     if not layout.buckets:
         return limits
     longest = [max(sum(layout.converter.sizes(e)[side] for e in row) for row in rows) for side in range(len(limits))]
-    return tuple(min([bucket for bucket in layout.buckets if bucket >= length] + [limit])
-                 for length, limit in zip(longest, limits))
+    return tuple(
+        min([bucket for bucket in layout.buckets if bucket >= length] + [limit])
+        for length, limit in zip(longest, limits)
+    )
 
 
 def merge_positions(positions: Sequence[Position]) -> Position:
@@ -262,8 +287,14 @@ def merge_positions(positions: Sequence[Position]) -> Position:
 EvalBatch = tuple[dict[str, np.ndarray], list[int]]
 
 
-def evaluation_batches(examples: Sequence[Any], converter: Converter, *, batch_size: int, buckets: Sequence[int],
-                       on_too_long: Callable[[int], None] = lambda count: None) -> Iterator[EvalBatch]:
+def evaluation_batches(
+    examples: Sequence[Any],
+    converter: Converter,
+    *,
+    batch_size: int,
+    buckets: Sequence[int],
+    on_too_long: Callable[[int], None] = lambda count: None,
+) -> Iterator[EvalBatch]:
     """Finite batches over all examples, never packed, sorted by length so that little is padding.
 
     Args:
@@ -282,6 +313,6 @@ def evaluation_batches(examples: Sequence[Any], converter: Converter, *, batch_s
     order = sorted(range(len(examples)), key=lambda i: (max(converter.sizes(examples[i])), i), reverse=True)
     layout = Layout(converter=converter, batch_size=batch_size, packing=False, buckets=tuple(buckets))
     for start in range(0, len(order), batch_size):
-        indices = order[start:start + batch_size]
+        indices = order[start : start + batch_size]
         rows = [[examples[i]] for i in indices] + [[] for _ in range(batch_size - len(indices))]
         yield converter(rows, _bucket(rows, layout)), indices

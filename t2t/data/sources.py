@@ -95,8 +95,9 @@ class TfdsSource:
     """
 
     dataset: str
-    split_map: Mapping[str, str] = dataclasses.field(default_factory=lambda: {
-        "train": "train", "validation": "validation", "test": "test"})
+    split_map: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"}
+    )
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -115,12 +116,15 @@ class TfdsSource:
         except (tfds.core.DatasetNotFoundError, FileNotFoundError, AssertionError):
             # TFDS loads the code of most datasets lazily: "not found" only means that no prepared files are there.
             where = data_dir or DATA_DIR
-            raise DataError(f"The dataset '{self.dataset}' is not prepared in {where}. Prepare it on a machine with "
-                            f"network and TensorFlow: tfds build {self.dataset} --file_format=array_record --data_dir={where}"
-                            ) from None
+            raise DataError(
+                f"The dataset '{self.dataset}' is not prepared in {where}. Prepare it on a machine with "
+                f"network and TensorFlow: tfds build {self.dataset} --file_format=array_record --data_dir={where}"
+            ) from None
         except (ValueError, NotImplementedError) as error:
-            raise DataError(f"'{self.dataset}', split '{self.split_map[split]}', cannot be read: {error} "
-                            "Expected the array_record format.") from None
+            raise DataError(
+                f"'{self.dataset}', split '{self.split_map[split]}', cannot be read: {error} "
+                "Expected the array_record format."
+            ) from None
         if len(source) == 0:
             raise DataError(f"'{self.dataset}', split '{self.split_map[split]}', is empty.")
         return Mapped(source, _decoded)
@@ -189,7 +193,9 @@ def _decoded(value: Any) -> Any:
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise DataError(f"An example of TFDS holds a byte that is not UTF-8 (at {error.start}): {value[:40]!r}") from None
+            raise DataError(
+                f"An example of TFDS holds a byte that is not UTF-8 (at {error.start}): {value[:40]!r}"
+            ) from None
     if isinstance(value, Mapping):
         return {k: _decoded(v) for k, v in value.items()}
     if isinstance(value, list | tuple) or getattr(getattr(value, "dtype", None), "kind", "") == "O":

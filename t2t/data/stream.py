@@ -26,7 +26,8 @@ class Part:
 def make_streams(parts: Sequence[Part], *, seed: int, shards: int = 1) -> list[grain.MapDataset]:
     """One endless stream for each shard.
 
-    Every part is shuffled anew in each epoch and repeated for ever. Of any n consecutive examples of a stream, a part of
+    Every part is shuffled anew in each epoch and repeated for ever. Of any n consecutive examples of a stream, a part
+    of
     share r gives n·r of them, give or take the number of parts. A stream's example i is always the same one.
 
     Args:
@@ -40,8 +41,11 @@ def make_streams(parts: Sequence[Part], *, seed: int, shards: int = 1) -> list[g
         for i, part in enumerate(parts):
             shuffled = grain.MapDataset.source(part.examples).seed(seed + 1_000_003 * i).shuffle().repeat()
             datasets.append((shuffled[shard::shards] if shards > 1 else shuffled).random_map(_Guarded(part.function)))
-        streams.append(datasets[0] if len(datasets) == 1 else
-                       grain.MapDataset.mix(datasets, weights=[part.rate / total for part in parts]))
+        streams.append(
+            datasets[0]
+            if len(datasets) == 1
+            else grain.MapDataset.mix(datasets, weights=[part.rate / total for part in parts])
+        )
     return streams
 
 

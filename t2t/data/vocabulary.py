@@ -1,4 +1,5 @@
-"""Text into token ids and back. Pad is 0 in every vocabulary here; end of sequence is T5's 1 unless a model says otherwise."""
+"""Text into token ids and back. Pad is 0 in every vocabulary here; end of sequence is T5's 1 unless a model says
+otherwise."""
 
 import hashlib
 import json
@@ -50,8 +51,10 @@ class Vocabulary:
           DataError: there are not so many.
         """
         if not 0 <= i < self.sentinels:
-            raise DataError(f"Span corruption needs sentinel {i}, and the vocabulary has {self.sentinels}: use shorter inputs, "
-                            "longer spans (mean_span), or a vocabulary with more extra_ids.")
+            raise DataError(
+                f"Span corruption needs sentinel {i}, and the vocabulary has {self.sentinels}: use shorter inputs, "
+                "longer spans (mean_span), or a vocabulary with more extra_ids."
+            )
         return self._last_sentinel_first() - i
 
     def _last_sentinel_first(self) -> int:
@@ -90,8 +93,10 @@ class ByteVocabulary(Vocabulary):
         try:
             return [byte + 3 for byte in text.encode("utf-8")]
         except UnicodeEncodeError as error:
-            raise DataError(f"The text holds an unpaired surrogate at character {error.start}, which UTF-8 cannot encode: "
-                            "mend or remove it.") from None
+            raise DataError(
+                f"The text holds an unpaired surrogate at character {error.start}, which UTF-8 cannot encode: "
+                "mend or remove it."
+            ) from None
 
     def _decode(self, ids: Sequence[int]) -> str:
         return bytes(i - 3 for i in ids if 3 <= i < 259).decode("utf-8", errors="replace")
@@ -129,8 +134,10 @@ class SentencePieceVocabulary(Vocabulary):
             raise DataError(f"This is no SentencePiece model: {self.model[:40]!r}…") from None
         processor = self._processor
         if processor.pad_id() not in (PAD, -1) or processor.eos_id() < 0:
-            raise DataError("Expected a SentencePiece model with pad 0 and an end of sequence, found pad "
-                            f"{processor.pad_id()} and end {processor.eos_id()}: train it with pad_id=0, eos_id=1, unk_id=2.")
+            raise DataError(
+                "Expected a SentencePiece model with pad 0 and an end of sequence, found pad "
+                f"{processor.pad_id()} and end {processor.eos_id()}: train it with pad_id=0, eos_id=1, unk_id=2."
+            )
         self.eos_id, self.unk_id = processor.eos_id(), processor.unk_id()
         self.pieces = processor.get_piece_size()
         self.sentinels, self.size = self.extra_ids, self.pieces + self.extra_ids
@@ -159,16 +166,26 @@ class SentencePieceVocabulary(Vocabulary):
         return " ".join(p for p in [*parts, self._processor.decode(run)] if p) if parts else self._processor.decode(run)
 
     def spec(self) -> dict[str, Any]:
-        return {"name": "sentencepiece", "file": "sentencepiece.model", "extra_ids": self.extra_ids,
-                "sha256": hashlib.sha256(self.model).hexdigest()}
+        return {
+            "name": "sentencepiece",
+            "file": "sentencepiece.model",
+            "extra_ids": self.extra_ids,
+            "sha256": hashlib.sha256(self.model).hexdigest(),
+        }
 
     def save(self, folder: pathlib.Path) -> None:
         super().save(folder)
         (pathlib.Path(folder) / "sentencepiece.model").write_bytes(self.model)
 
 
-def train_sentencepiece(texts: Iterable[str], size: int, *, model_type: str = "unigram", extra_ids: int = 100,
-                        character_coverage: float = 1.0) -> SentencePieceVocabulary:
+def train_sentencepiece(
+    texts: Iterable[str],
+    size: int,
+    *,
+    model_type: str = "unigram",
+    extra_ids: int = 100,
+    character_coverage: float = 1.0,
+) -> SentencePieceVocabulary:
     """Trains a SentencePiece model of `size` pieces (or fewer, where the texts do not yield so many) on texts.
 
     Text is not normalised and unknown characters fall back to bytes, so that decoding gives back what was encoded.
@@ -186,15 +203,30 @@ def train_sentencepiece(texts: Iterable[str], size: int, *, model_type: str = "u
     out = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(t for t in texts if t), model_writer=out, vocab_size=size, model_type=model_type,
-            pad_id=PAD, eos_id=1, unk_id=2, bos_id=-1, byte_fallback=True, hard_vocab_limit=False,
-            normalization_rule_name="identity", remove_extra_whitespaces=False, character_coverage=character_coverage,
+            sentence_iterator=(t for t in texts if t),
+            model_writer=out,
+            vocab_size=size,
+            model_type=model_type,
+            pad_id=PAD,
+            eos_id=1,
+            unk_id=2,
+            bos_id=-1,
+            byte_fallback=True,
+            hard_vocab_limit=False,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            character_coverage=character_coverage,
             split_by_unicode_script=False,  # words like I_TURN_LEFT may be one piece
-            max_sentence_length=1 << 16, num_threads=1, minloglevel=2)
+            max_sentence_length=1 << 16,
+            num_threads=1,
+            minloglevel=2,
+        )
     except RuntimeError as error:
         reason = re.sub(r"^.*\) \[[^]]*\] ?", "", str(error)).strip()
-        raise DataError(f"SentencePiece could not learn {size} pieces from the texts ({reason}): "
-                        "ask for another size (at least 300 with byte fallback), or use vocabulary 'bytes'.") from None
+        raise DataError(
+            f"SentencePiece could not learn {size} pieces from the texts ({reason}): "
+            "ask for another size (at least 300 with byte fallback), or use vocabulary 'bytes'."
+        ) from None
     return SentencePieceVocabulary(out.getvalue(), extra_ids)
 
 
@@ -233,8 +265,10 @@ def from_name(name: str) -> Vocabulary | None:
         return load(path)
     if path.is_file() or path.suffix == ".model":
         return SentencePieceVocabulary(path)
-    raise DataError(f"Unknown vocabulary '{name}'. Expected 'bytes', 'sentencepiece:8000' (train one of 8,000 pieces on the "
-                    "training texts), the path of a SentencePiece .model, or a folder with a saved vocabulary.")
+    raise DataError(
+        f"Unknown vocabulary '{name}'. Expected 'bytes', 'sentencepiece:8000' (train one of 8,000 pieces on the "
+        "training texts), the path of a SentencePiece .model, or a folder with a saved vocabulary."
+    )
 
 
 def trained_size(name: str) -> int | None:

@@ -10,11 +10,30 @@ TABLE = 32_128  # rows of the table: 32,000 pieces and 100 sentinels, rounded up
 
 def _size(width: int, heads: int, head_width: int, mlp_width: int, layers: int, v1_1: bool) -> ModelConfig:
     return ModelConfig(
-        architecture="encoder-decoder", vocab_size=TABLE, width=width, heads=heads, head_width=head_width,
-        mlp_width=mlp_width, encoder_layers=layers, decoder_layers=layers, norm="rms", norm_place="pre", bias=False,
-        scale_attention=False, positions="relative_bias", init="t5", dropout=0.1, attention_dropout=0.1, mlp_dropout=0.1,
-        dropout_over_length=True, final_dropout=True, activation="gelu_tanh" if v1_1 else "relu", gated=v1_1,
-        tie_logits=not v1_1, scale_logits=not v1_1)
+        architecture="encoder-decoder",
+        vocab_size=TABLE,
+        width=width,
+        heads=heads,
+        head_width=head_width,
+        mlp_width=mlp_width,
+        encoder_layers=layers,
+        decoder_layers=layers,
+        norm="rms",
+        norm_place="pre",
+        bias=False,
+        scale_attention=False,
+        positions="relative_bias",
+        init="t5",
+        dropout=0.1,
+        attention_dropout=0.1,
+        mlp_dropout=0.1,
+        dropout_over_length=True,
+        final_dropout=True,
+        activation="gelu_tanh" if v1_1 else "relu",
+        gated=v1_1,
+        tie_logits=not v1_1,
+        scale_logits=not v1_1,
+    )
 
 
 SIZES = {

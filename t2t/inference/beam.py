@@ -1,7 +1,9 @@
 """Beam search with T5's length penalty. A pure loop over a function from tokens to logits.
 
-A hypothesis that ends is scored by its log-probability over ((5 + length) / 6)^α, its end of sequence counted (Wu et al. 2016,
-equation 14). The search stops when no living hypothesis can beat the worst of the ended ones any more; those that live at the
+A hypothesis that ends is scored by its log-probability over ((5 + length) / 6)^α, its end of sequence counted (Wu et
+al. 2016,
+equation 14). The search stops when no living hypothesis can beat the worst of the ended ones any more; those that live
+at the
 greatest length compete as they are. With α = 0 this is the canonical search of other libraries (`length_penalty=0`,
 `early_stopping="never"`).
 """
@@ -46,9 +48,17 @@ def penalty(length: jax.Array | int, alpha: float) -> jax.Array:
     return jnp.power((5.0 + jnp.asarray(length, jnp.float32)) / 6.0, alpha)
 
 
-def beam_search(first_logits: jax.Array, state: Any, step: Callable[[jax.Array, Any], tuple[jax.Array, Any]],
-                reorder: Callable[[Any, jax.Array], Any], *, beams: int, alpha: float, max_length: int,
-                eos_id: int) -> Beams:
+def beam_search(
+    first_logits: jax.Array,
+    state: Any,
+    step: Callable[[jax.Array, Any], tuple[jax.Array, Any]],
+    reorder: Callable[[Any, jax.Array], Any],
+    *,
+    beams: int,
+    alpha: float,
+    max_length: int,
+    eos_id: int,
+) -> Beams:
     """Searches for the best hypotheses of every row.
 
     Args:
@@ -71,9 +81,12 @@ def beam_search(first_logits: jax.Array, state: Any, step: Callable[[jax.Array, 
         # Of 2k candidates at most k end, one for each hypothesis, so k are left to live. Only the k best may end.
         alive_logp, kept = jax.lax.top_k(jnp.where(ends, NEVER, best), k)
         alive = jnp.take_along_axis(sequences, kept[:, :, None], axis=1)
-        scores = jnp.where(ends & (best > NEVER / 2) & (jnp.arange(best.shape[1]) < k), best / penalty(loop.i + 1, alpha), NEVER)
-        ended, ended_scores = _best(jnp.concatenate([loop.ended, sequences], 1),
-                                    jnp.concatenate([loop.ended_scores, scores], 1), k)
+        scores = jnp.where(
+            ends & (best > NEVER / 2) & (jnp.arange(best.shape[1]) < k), best / penalty(loop.i + 1, alpha), NEVER
+        )
+        ended, ended_scores = _best(
+            jnp.concatenate([loop.ended, sequences], 1), jnp.concatenate([loop.ended_scores, scores], 1), k
+        )
         new = loop.replace(i=loop.i + 1, alive=alive, alive_logp=alive_logp, ended=ended, ended_scores=ended_scores)
         rows = (jnp.arange(b)[:, None] * k + jnp.take_along_axis(beam, kept, axis=1)).reshape(-1)
         return new, rows, jnp.take_along_axis(token, kept, axis=1).reshape(-1)
@@ -91,13 +104,20 @@ def beam_search(first_logits: jax.Array, state: Any, step: Callable[[jax.Array, 
         return loop.replace(state=reorder(state, rows)), tokens
 
     # At first there is one hypothesis, the empty one.
-    start = _Loop(i=jnp.zeros((), jnp.int32), alive=jnp.zeros((b, k, n), jnp.int32),
-                  alive_logp=jnp.full((b, k), NEVER).at[:, 0].set(0.0), ended=jnp.zeros((b, k, n), jnp.int32),
-                  ended_scores=jnp.full((b, k), NEVER), state=None)
+    start = _Loop(
+        i=jnp.zeros((), jnp.int32),
+        alive=jnp.zeros((b, k, n), jnp.int32),
+        alive_logp=jnp.full((b, k), NEVER).at[:, 0].set(0.0),
+        ended=jnp.zeros((b, k, n), jnp.int32),
+        ended_scores=jnp.full((b, k), NEVER),
+        state=None,
+    )
     loop, _, tokens = extend(start, jnp.repeat(first_logits, k, axis=0))
     loop, _ = jax.lax.while_loop(goes_on, body, (loop.replace(state=state), tokens))
     living = jnp.where((loop.i >= n) & (loop.alive_logp > NEVER / 2), loop.alive_logp / penalty(n, alpha), NEVER)
-    tokens, scores = _best(jnp.concatenate([loop.ended, loop.alive], 1), jnp.concatenate([loop.ended_scores, living], 1), k)
+    tokens, scores = _best(
+        jnp.concatenate([loop.ended, loop.alive], 1), jnp.concatenate([loop.ended_scores, living], 1), k
+    )
     return Beams(tokens=tokens, scores=scores)
 
 

@@ -16,7 +16,9 @@ class DecodeConfig:
     top_k: int = 0  # sample: only among the k likeliest tokens; 0 for all
     top_p: float = 1.0  # sample: only among the fewest tokens that hold this much of the probability
     beams: int = 4  # beam
-    length_penalty: float = 0.6  # beam: α of ((5 + length) / 6)^α, by which log-probabilities are divided (Wu et al. 2016)
+    length_penalty: float = (
+        0.6  # beam: α of ((5 + length) / 6)^α, by which log-probabilities are divided (Wu et al. 2016)
+    )
     seed: int = 0  # sample
 
     def __post_init__(self):
@@ -24,7 +26,9 @@ class DecodeConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
         if self.temperature <= 0:
-            raise ConfigError(f"temperature: expected more than 0, found {self.temperature}; for no chance at all, method 'greedy'.")
+            raise ConfigError(
+                f"temperature: expected more than 0, found {self.temperature}; for no chance at all, method 'greedy'."
+            )
         if self.top_k < 0:
             raise ConfigError(f"top_k: expected 0 (for all) or more, found {self.top_k}.")
         if not 0 < self.top_p <= 1:

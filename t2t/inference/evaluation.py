@@ -37,14 +37,23 @@ class Evaluation:
         result = {"task": self.task, "split": self.split, "step": step, "examples": self.examples, **self.metrics}
         for sub in ("eval", "predictions"):
             (pathlib.Path(folder) / sub).mkdir(parents=True, exist_ok=True)
-        (pathlib.Path(folder) / "eval" / f"{self.task}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        (pathlib.Path(folder) / "eval" / f"{self.task}.json").write_text(
+            json.dumps(result, indent=2) + "\n", encoding="utf-8"
+        )
         with open(pathlib.Path(folder) / "predictions" / f"{self.task}.jsonl", "w", encoding="utf-8") as file:
             file.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in self.predictions)
 
 
-def evaluate(model: TextModel, task: Task, split: str | None = None, *, decode: DecodeConfig | None = None,
-             limit: int | None = None, data_dir: str | None = None,
-             progress: Progress = lambda done, total: None) -> Evaluation:
+def evaluate(
+    model: TextModel,
+    task: Task,
+    split: str | None = None,
+    *,
+    decode: DecodeConfig | None = None,
+    limit: int | None = None,
+    data_dir: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Evaluation:
     """Evaluates a model on all of a split.
 
     Args:
@@ -58,8 +67,9 @@ def evaluate(model: TextModel, task: Task, split: str | None = None, *, decode: 
     split = split or task.evaluation_split
     if split not in task.splits:
         raise DataError(f"Task '{task.name}': {unknown('split', split, task.splits)}")
-    texts, examples = task.evaluation_examples(split, model.vocabulary, limit=limit, data_dir=data_dir,
-                                               lengths=(model.inputs_length, model.targets_length))
+    texts, examples = task.evaluation_examples(
+        split, model.vocabulary, limit=limit, data_dir=data_dir, lengths=(model.inputs_length, model.targets_length)
+    )
     metrics = token_metrics(model.score_examples(examples))
     predictions: list[dict[str, Any]] = []
     functions = task.metric_functions()
@@ -70,7 +80,9 @@ def evaluate(model: TextModel, task: Task, split: str | None = None, *, decode: 
         answers = [task.postprocess(g, t, False) for g, t in zip(generated, texts)]
         for function in functions:
             metrics |= function(targets, answers)
-        predictions = [{"inputs": t["inputs"], "target": t["targets"], "prediction": g} for t, g in zip(texts, generated)]
+        predictions = [
+            {"inputs": t["inputs"], "target": t["targets"], "prediction": g} for t, g in zip(texts, generated)
+        ]
     return Evaluation(task.name, split, metrics, len(examples), predictions)
 
 

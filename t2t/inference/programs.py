@@ -18,8 +18,15 @@ from t2t.models import init_cache, reorder, repeat
 
 
 @functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))
-def decode_batch(params: Any, batch: Mapping[str, jax.Array], row_ids: jax.Array, *, model: nn.Module,
-                 decode: DecodeConfig, eos_id: int) -> tuple[jax.Array, jax.Array]:
+def decode_batch(
+    params: Any,
+    batch: Mapping[str, jax.Array],
+    row_ids: jax.Array,
+    *,
+    model: nn.Module,
+    decode: DecodeConfig,
+    eos_id: int,
+) -> tuple[jax.Array, jax.Array]:
     """Generates from a batch of prompts.
 
     Args:
@@ -39,8 +46,16 @@ def decode_batch(params: Any, batch: Mapping[str, jax.Array], row_ids: jax.Array
         return logits[:, 0], cache
 
     if decode.method == "beam":
-        found = beam_search(first, repeat(cache, decode.beams), step, reorder, beams=decode.beams,
-                            alpha=decode.length_penalty, max_length=decode.max_length, eos_id=eos_id)
+        found = beam_search(
+            first,
+            repeat(cache, decode.beams),
+            step,
+            reorder,
+            beams=decode.beams,
+            alpha=decode.length_penalty,
+            max_length=decode.max_length,
+            eos_id=eos_id,
+        )
         return found.tokens, found.scores
     choose = choose_greedily
     if decode.method == "sample":
@@ -57,13 +72,20 @@ def _prefill(model: nn.Module, variables: Any, batch: Mapping[str, jax.Array], l
         inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
         encoded = model.apply(variables, inputs, segments, method="encode")
         cache = init_cache(config, len(inputs), length)
-        logits, cache = model.apply(variables, jnp.zeros((len(inputs), 1), jnp.int32), encoded, encoder_segments=segments,
-                                    cache=cache, method="decode")
+        logits, cache = model.apply(
+            variables,
+            jnp.zeros((len(inputs), 1), jnp.int32),
+            encoded,
+            encoder_segments=segments,
+            cache=cache,
+            method="decode",
+        )
     else:
         inputs, segments = batch["decoder_inputs"], batch["decoder_segments"]
         cache = init_cache(config, len(inputs), inputs.shape[1] + length - 1)  # the last token is not read again
-        logits, cache = model.apply(variables, inputs, segments=segments, prefix=batch.get("decoder_prefix"), cache=cache,
-                                    method="decode")
+        logits, cache = model.apply(
+            variables, inputs, segments=segments, prefix=batch.get("decoder_prefix"), cache=cache, method="decode"
+        )
     return logits[:, -1], cache
 
 
@@ -86,6 +108,7 @@ def cast_matrices(params: Any, dtype: jnp.dtype) -> Any:
 
     Only what a module casts whole before it uses it: kernels and token tables. Norms stay float32.
     """
+
     def cast(path, leaf):
         name, owner = path[-1].key, path[-2].key if len(path) > 1 else ""
         return leaf.astype(dtype) if name == "kernel" or (name == "table" and "tokens" in owner) else leaf

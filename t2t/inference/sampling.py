@@ -35,6 +35,7 @@ def sampler(keys: jax.Array, *, temperature: float = 1.0, top_k: int = 0, top_p:
       keys: one key for each row, so that a row's text does not depend on what else is in its batch.
       temperature, top_k, top_p: see `DecodeConfig`; top-p looks at what top-k leaves (Holtzman et al. 2020).
     """
+
     def choose(logits: jax.Array, step: jax.Array) -> jax.Array:
         kept = restrict(logits / temperature, top_k, top_p)
         draw = jax.vmap(lambda key, row: jax.random.categorical(jax.random.fold_in(key, step), row))
@@ -56,8 +57,15 @@ def restrict(logits: jax.Array, top_k: int, top_p: float) -> jax.Array:
     return logits
 
 
-def generate(first_logits: jax.Array, state: Any, step: Step, choose: Callable[[jax.Array, jax.Array], jax.Array], *,
-             max_length: int, eos_id: int) -> Sampled:
+def generate(
+    first_logits: jax.Array,
+    state: Any,
+    step: Step,
+    choose: Callable[[jax.Array, jax.Array], jax.Array],
+    *,
+    max_length: int,
+    eos_id: int,
+) -> Sampled:
     """Generates until all rows have ended, or `max_length` tokens.
 
     Args:
@@ -85,8 +93,12 @@ def generate(first_logits: jax.Array, state: Any, step: Step, choose: Callable[[
         (i, _, _, ended), _, _ = loop
         return (i < max_length) & ~jnp.all(ended)
 
-    empty = (jnp.zeros((), jnp.int32), jnp.zeros((b, max_length), jnp.int32), jnp.zeros((b,), jnp.float32),
-             jnp.zeros((b,), bool))
+    empty = (
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((b, max_length), jnp.int32),
+        jnp.zeros((b,), jnp.float32),
+        jnp.zeros((b,), bool),
+    )
     carry, token = add(empty, first_logits)
     (_, tokens, scores, _), _, _ = jax.lax.while_loop(goes_on, body, (carry, token, state))
     return Sampled(tokens=tokens, scores=scores)

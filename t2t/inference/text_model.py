@@ -74,7 +74,9 @@ class TextModel:
         workdir = pathlib.Path(workdir)
         path = workdir / "config.json"
         if not path.is_file():
-            raise CheckpointError(f"There is no run in {workdir}: expected {path.name} there, as launch/train.py writes it.")
+            raise CheckpointError(
+                f"There is no run in {workdir}: expected {path.name} there, as launch/train.py writes it."
+            )
         run = json.loads(path.read_text(encoding="utf-8"))
         config = build_config(ModelConfig, run["model"], "config.model")
         vocabulary = load_vocabulary(workdir / "vocabulary")
@@ -83,60 +85,82 @@ class TextModel:
             metric = run["train"]["best_metric"]
             step = best_step(workdir / "checkpoints", metric, 1.0 if run["train"]["best_is_smallest"] else -1.0)
             if step is None:
-                raise CheckpointError(f"No checkpoint in {workdir} was saved with an evaluation's '{metric}', by which the run "
-                                      "tells its best: take the newest (no step), or name a step.")
+                raise CheckpointError(
+                    f"No checkpoint in {workdir} was saved with an evaluation's '{metric}', by which the run "
+                    "tells its best: take the newest (no step), or name a step."
+                )
         params = nn.meta.unbox(abstract_params(config))
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), params)
         params, step = restore_params(workdir / "checkpoints", params, step=step, report=settings.get("report", print))
         check_fingerprint(vocabulary, workdir, step)
         data = run["data"]
-        known = {"inputs_length": data["inputs_length"], "targets_length": data["targets_length"], "prefix": data["prefix"],
-                 "prefix_attention": data["prefix_attention"],
-                 "decode": build_config(DecodeConfig, run["decode"], "config.decode")}
+        known = {
+            "inputs_length": data["inputs_length"],
+            "targets_length": data["targets_length"],
+            "prefix": data["prefix"],
+            "prefix_attention": data["prefix_attention"],
+            "decode": build_config(DecodeConfig, run["decode"], "config.decode"),
+        }
         return cls(config=config, params=params, vocabulary=vocabulary, **{**known, **settings})
 
     @property
     def module(self) -> nn.Module:
         return build_model(self.config)
 
-    def generate(self, texts: Sequence[str], *, progress: Progress = lambda done, total: None, **decode: Any) -> list[str]:
+    def generate(
+        self, texts: Sequence[str], *, progress: Progress = lambda done, total: None, **decode: Any
+    ) -> list[str]:
         """An answer to each text, in their order.
 
         Args:
           texts: prompts.
           progress: told how many are done.
-          **decode: fields of `DecodeConfig` to change; `beams=4`, `top_p=0.9` or `temperature=0.7` also choose the method.
+          **decode: fields of `DecodeConfig` to change; `beams=4`, `top_p=0.9` or `temperature=0.7` also choose the
+          method.
         """
         answers = self.generate_all(texts, progress=progress, **decode)
         return [best[0][0] for best in answers]
 
-    def generate_all(self, texts: Sequence[str], *, progress: Progress = lambda done, total: None,
-                     **decode: Any) -> list[list[tuple[str, float]]]:
-        """All answers to each text with their scores (log-probability, over the length penalty of a beam search), best first."""
+    def generate_all(
+        self, texts: Sequence[str], *, progress: Progress = lambda done, total: None, **decode: Any
+    ) -> list[list[tuple[str, float]]]:
+        """All answers to each text with their scores (log-probability, over the length penalty of a beam search), best
+        first."""
         if isinstance(texts, str):
             raise DataError("generate takes a list of texts, found one text: put it in brackets.")
         examples = [self._prompt(text) for text in texts]
-        return [[(self.vocabulary.decode(t), float(s)) for t, s in zip(*found)]
-                for found in self.decode_examples(examples, self._decode_config(decode), progress)]
+        return [
+            [(self.vocabulary.decode(t), float(s)) for t, s in zip(*found)]
+            for found in self.decode_examples(examples, self._decode_config(decode), progress)
+        ]
 
-    def decode_examples(self, examples: Sequence[Mapping[str, Any]], decode: DecodeConfig,
-                        progress: Progress = lambda done, total: None) -> list[tuple[np.ndarray, np.ndarray]]:
+    def decode_examples(
+        self, examples: Sequence[Mapping[str, Any]], decode: DecodeConfig, progress: Progress = lambda done, total: None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
         if self.config.architecture == "encoder":
             raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
         results: list[Any] = [None] * len(examples)
         prompts = [{"inputs": e["inputs"], "targets": np.zeros(0, np.int32)} for e in examples]
         done = 0
-        for batch, indices in evaluation_batches(prompts, self._prompt_converter(), batch_size=self._rows(len(prompts)),
-                                                 buckets=buckets_up_to(self.inputs_length), on_too_long=self._too_long):
+        for batch, indices in evaluation_batches(
+            prompts,
+            self._prompt_converter(),
+            batch_size=self._rows(len(prompts)),
+            buckets=buckets_up_to(self.inputs_length),
+            on_too_long=self._too_long,
+        ):
             batch = self._prompts(batch)
             ids = np.zeros(len(next(iter(batch.values()))), np.int32)
             ids[: len(indices)] = indices
             placed = self.place({**batch, "row_ids": ids})
             row_ids = placed.pop("row_ids")
-            tokens, scores = fetch(decode_batch(self.params, placed, row_ids, model=self.module, decode=decode,
-                                                eos_id=self.vocabulary.eos_id))
+            tokens, scores = fetch(
+                decode_batch(
+                    self.params, placed, row_ids, model=self.module, decode=decode, eos_id=self.vocabulary.eos_id
+                )
+            )
             for row, i in enumerate(indices):
                 results[i] = (tokens[row], scores[row])
             done += len(indices)
@@ -150,9 +174,13 @@ class TextModel:
           per_token: give each token's instead of their sum.
         """
         if len(inputs) != len(targets):
-            raise DataError(f"score: expected as many targets as inputs, found {len(inputs)} inputs and {len(targets)} targets.")
-        examples = [{**self._prompt(i), "targets": np.asarray([*self.vocabulary.encode(t), self.vocabulary.eos_id], np.int32)}
-                    for i, t in zip(inputs, targets)]
+            raise DataError(
+                f"score: expected as many targets as inputs, found {len(inputs)} inputs and {len(targets)} targets."
+            )
+        examples = [
+            {**self._prompt(i), "targets": np.asarray([*self.vocabulary.encode(t), self.vocabulary.eos_id], np.int32)}
+            for i, t in zip(inputs, targets)
+        ]
         found = [logp for logp, _ in self.score_examples(examples)]
         return found if per_token else [float(logp.sum()) for logp in found]
 
@@ -160,8 +188,13 @@ class TextModel:
         """Log-probabilities, and whether each is the likeliest token, of the counted targets of tokenised examples."""
         results: list[Any] = [None] * len(examples)
         longest = max(self.inputs_length, self.targets_length)
-        for batch, indices in evaluation_batches(examples, self.converter(), batch_size=self._rows(len(examples)),
-                                                 buckets=buckets_up_to(longest), on_too_long=self._too_long):
+        for batch, indices in evaluation_batches(
+            examples,
+            self.converter(),
+            batch_size=self._rows(len(examples)),
+            buckets=buckets_up_to(longest),
+            on_too_long=self._too_long,
+        ):
             logp, right = fetch(score_batch(self.params, self.place(batch), model=self.module))
             for row, i in enumerate(indices):
                 counted = batch["loss_weights"][row] > 0
@@ -169,17 +202,22 @@ class TextModel:
         return results
 
     def rank(self, inputs: Sequence[str], choices: Sequence[Sequence[str]], *, normalise: bool = False) -> list[int]:
-        """For each input the index of the likeliest of its choices (rank classification, Brown et al. 2020, section 2.4).
+        """For each input the index of the likeliest of its choices (rank classification, Brown et al. 2020, section
+        2.4).
 
         Args:
           normalise: divide log-likelihoods by the number of tokens.
         """
         if len(inputs) != len(choices) or not all(choices):
-            raise DataError(f"rank: expected choices for each of {len(inputs)} inputs, found {len(choices)} lists with "
-                            f"{min(map(len, choices), default=0)} choices or more.")
+            raise DataError(
+                f"rank: expected choices for each of {len(inputs)} inputs, found {len(choices)} lists with "
+                f"{min(map(len, choices), default=0)} choices or more."
+            )
         flat = [(i, c) for i, options in zip(inputs, choices) for c in options]
         scores = iter(self.score([i for i, _ in flat], [c for _, c in flat], per_token=True))
-        summed = [[float(s.mean() if normalise else s.sum()) for s in (next(scores) for _ in options)] for options in choices]
+        summed = [
+            [float(s.mean() if normalise else s.sum()) for s in (next(scores) for _ in options)] for options in choices
+        ]
         return [int(np.argmax(s)) for s in summed]
 
     def converter(self) -> Converter:
@@ -224,29 +262,42 @@ class TextModel:
 
     def _rows(self, count: int) -> int:
         """Rows of a batch: no more than there are examples, rounded up so that few programs are compiled."""
-        return min(self.batch_size, max(1 << (count - 1).bit_length(), 1)) if self.place is TextModel.place else self.batch_size
+        return (
+            min(self.batch_size, max(1 << (count - 1).bit_length(), 1))
+            if self.place is TextModel.place
+            else self.batch_size
+        )
 
     def _too_long(self, count: int) -> None:
-        self.report(f"{count} examples are longer than {self.inputs_length} (inputs) or {self.targets_length} (targets) "
-                    "tokens and were cut.")
+        self.report(
+            f"{count} examples are longer than {self.inputs_length} (inputs) or {self.targets_length} (targets) "
+            "tokens and were cut."
+        )
 
 
-def make_converter(config: ModelConfig, inputs_length: int, targets_length: int, prefix_attention: bool,
-                   loss_on_inputs: bool = False) -> Converter:
+def make_converter(
+    config: ModelConfig, inputs_length: int, targets_length: int, prefix_attention: bool, loss_on_inputs: bool = False
+) -> Converter:
     """The converter of an architecture."""
     if config.architecture == "encoder":
         return EncoderConverter(inputs_length=inputs_length)
     if config.architecture == "decoder":
-        return DecoderConverter(inputs_length=inputs_length, targets_length=targets_length,
-                                loss_on_inputs=loss_on_inputs, prefix_attention=prefix_attention)
+        return DecoderConverter(
+            inputs_length=inputs_length,
+            targets_length=targets_length,
+            loss_on_inputs=loss_on_inputs,
+            prefix_attention=prefix_attention,
+        )
     return EncoderDecoderConverter(inputs_length=inputs_length, targets_length=targets_length)
 
 
 def check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, where: Any) -> None:
     """Raises CheckpointError where the vocabulary has ids that the model's table does not."""
     if vocabulary.size > config.vocab_size:
-        raise CheckpointError(f"The vocabulary of {where} has {vocabulary.size:,} ids, and the model's table {config.vocab_size:,} "
-                              "rows: it is not the one the model was trained with. Restore vocabulary/ in the workdir.")
+        raise CheckpointError(
+            f"The vocabulary of {where} has {vocabulary.size:,} ids, and the model's table {config.vocab_size:,} "
+            "rows: it is not the one the model was trained with. Restore vocabulary/ in the workdir."
+        )
 
 
 def check_fingerprint(vocabulary: Vocabulary, workdir: pathlib.Path, step: int) -> None:
@@ -254,8 +305,10 @@ def check_fingerprint(vocabulary: Vocabulary, workdir: pathlib.Path, step: int) 
     path = workdir / "checkpoints" / str(step) / "meta.json"
     trained_with = json.loads(path.read_text(encoding="utf-8")).get("vocabulary")
     if trained_with != vocabulary.fingerprint():
-        raise CheckpointError(f"{workdir / 'vocabulary'} is not the vocabulary that step {step} was trained with: its fingerprint is "
-                              f"{vocabulary.fingerprint()}, expected {trained_with}. Restore vocabulary/ in the workdir.")
+        raise CheckpointError(
+            f"{workdir / 'vocabulary'} is not the vocabulary that step {step} was trained with: its fingerprint is "
+            f"{vocabulary.fingerprint()}, expected {trained_with}. Restore vocabulary/ in the workdir."
+        )
 
 
 def fetch(arrays: Any) -> Any:

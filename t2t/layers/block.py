@@ -59,8 +59,9 @@ class Block(nn.Module):
     cross: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, cache: LayerCache | None,
-                 surroundings: Surroundings) -> tuple[jax.Array, LayerCache | None]:
+    def __call__(
+        self, x: jax.Array, cache: LayerCache | None, surroundings: Surroundings
+    ) -> tuple[jax.Array, LayerCache | None]:
         """x [b n d] and the layer's cache → both after the layer."""
         config, states = self.config, {}
 
@@ -69,16 +70,31 @@ class Block(nn.Module):
             # Positions of packed rows restart, but so do their segments: only a cache needs explicit positions.
             positions = around.positions if cache is not None else None
             out, states["attention"] = attention(
-                y, attention.project(y), pattern=causal() if self.causal else bidirectional(), bias=around.bias,
-                query_segments=around.segments, key_segments=around.segments, query_positions=positions,
-                key_positions=positions, prefix=around.prefix, state=cache.attention if cache is not None else None)
+                y,
+                attention.project(y),
+                pattern=causal() if self.causal else bidirectional(),
+                bias=around.bias,
+                query_segments=around.segments,
+                key_segments=around.segments,
+                query_positions=positions,
+                key_positions=positions,
+                prefix=around.prefix,
+                state=cache.attention if cache is not None else None,
+            )
             return out
 
         def cross_attention(y):
             attention = Attention(config, name="cross_attention")
-            states["cross"] = attention.project(surroundings.encoded) if cache is None or cache.cross is None else cache.cross
-            return attention(y, states["cross"], pattern=bidirectional(), query_segments=surroundings.segments,
-                             key_segments=surroundings.encoded_segments)[0]
+            states["cross"] = (
+                attention.project(surroundings.encoded) if cache is None or cache.cross is None else cache.cross
+            )
+            return attention(
+                y,
+                states["cross"],
+                pattern=bidirectional(),
+                query_segments=surroundings.segments,
+                key_segments=surroundings.encoded_segments,
+            )[0]
 
         x = self._residual(x, "self_attention", self_attention)
         if self.cross:

@@ -43,7 +43,9 @@ class LayerConfig:
 
     init: Literal["t5", "xavier", "normal"] = "xavier"
     init_std: float = 0.02  # of "normal" (GPT-2, BERT)
-    residual_init_scale: float = 1.0  # of "normal", on the projections back into the residual; GPT-2: 1 / sqrt(2 layers)
+    residual_init_scale: float = (
+        1.0  # of "normal", on the projections back into the residual; GPT-2: 1 / sqrt(2 layers)
+    )
 
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters are float32 always
 
@@ -53,8 +55,10 @@ class LayerConfig:
                 raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
         if self.head_width is None:
             if self.width % self.heads:
-                raise ConfigError(f"width {self.width} is not divisible by heads {self.heads}: "
-                                  "set head_width, or make width a multiple of heads.")
+                raise ConfigError(
+                    f"width {self.width} is not divisible by heads {self.heads}: "
+                    "set head_width, or make width a multiple of heads."
+                )
             object.__setattr__(self, "head_width", self.width // self.heads)
         for name in ("dropout", "attention_dropout", "mlp_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
@@ -62,7 +66,9 @@ class LayerConfig:
         if self.positions == "sinusoidal" and self.width % 2:
             raise ConfigError(f"positions 'sinusoidal' need an even width, found width {self.width}.")
         if self.positions == "relative_bias" and (self.relative_buckets < 4 or self.relative_buckets % 2):
-            raise ConfigError(f"relative_buckets: expected an even number of at least 4, found {self.relative_buckets}.")
+            raise ConfigError(
+                f"relative_buckets: expected an even number of at least 4, found {self.relative_buckets}."
+            )
 
     @property
     def compute_dtype(self) -> jnp.dtype:

@@ -27,11 +27,25 @@ class FeedForward(nn.Module):
         config = self.config
 
         def inward(name):
-            return Projection((config.width,), (config.mlp_width,), ("embed", "mlp"), initializer(config, "mlp_in"),
-                              config.bias, config.compute_dtype, name=name)(x)
+            return Projection(
+                (config.width,),
+                (config.mlp_width,),
+                ("embed", "mlp"),
+                initializer(config, "mlp_in"),
+                config.bias,
+                config.compute_dtype,
+                name=name,
+            )(x)
 
         activation = ACTIVATIONS[config.activation]
         hidden = activation(inward("gate")) * inward("in") if config.gated else activation(inward("in"))
         hidden = Dropout(config.mlp_dropout, config.dropout_over_length)(hidden)
-        return Projection((config.mlp_width,), (config.width,), ("mlp", "embed"), initializer(config, "mlp_out"),
-                          config.bias, config.compute_dtype, name="out")(hidden)
+        return Projection(
+            (config.mlp_width,),
+            (config.width,),
+            ("mlp", "embed"),
+            initializer(config, "mlp_out"),
+            config.bias,
+            config.compute_dtype,
+            name="out",
+        )(hidden)

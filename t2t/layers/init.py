@@ -21,9 +21,17 @@ def initializer(config: LayerConfig, role: Role) -> nn.initializers.Initializer:
     """The initialiser of a parameter by its role in the layer."""
     d, h, k, f = config.width, config.heads, config.head_width, config.mlp_width
     if config.init == "t5":
-        std = {"query": (d * k) ** -0.5, "key": d**-0.5, "value": d**-0.5, "attention_out": (h * k) ** -0.5,
-               "mlp_in": d**-0.5, "mlp_out": f**-0.5, "logits": d**-0.5, "embedding": 1.0,
-               "relative_bias": d**-0.5}[role]
+        std = {
+            "query": (d * k) ** -0.5,
+            "key": d**-0.5,
+            "value": d**-0.5,
+            "attention_out": (h * k) ** -0.5,
+            "mlp_in": d**-0.5,
+            "mlp_out": f**-0.5,
+            "logits": d**-0.5,
+            "embedding": 1.0,
+            "relative_bias": d**-0.5,
+        }[role]
         return initializers.normal(std)
     if config.init == "normal":
         back = role in ("attention_out", "mlp_out")

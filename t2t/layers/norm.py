@@ -16,13 +16,15 @@ class Norm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """x [... d] → [... d] in the dtype of the computation."""
         config = self.config
-        scale = self.param("scale", nn.with_logical_partitioning(nn.initializers.ones, ("embed",)),
-                           (config.width,), jnp.float32)
+        scale = self.param(
+            "scale", nn.with_logical_partitioning(nn.initializers.ones, ("embed",)), (config.width,), jnp.float32
+        )
         x = x.astype(jnp.float32)
         if config.norm == "layer":
             x = x - x.mean(-1, keepdims=True)
         x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + config.norm_epsilon) * scale
         if config.norm == "layer":
-            x = x + self.param("bias", nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)),
-                               (config.width,), jnp.float32)
+            x = x + self.param(
+                "bias", nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)), (config.width,), jnp.float32
+            )
         return x.astype(config.compute_dtype)

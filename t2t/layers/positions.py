@@ -12,7 +12,9 @@ from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
 
 
-def relative_bucket(distance: jax.Array, *, bidirectional: bool, buckets: int = 32, max_distance: int = 128) -> jax.Array:
+def relative_bucket(
+    distance: jax.Array, *, bidirectional: bool, buckets: int = 32, max_distance: int = 128
+) -> jax.Array:
     """T5's bucket of a distance n = query position − key position (Raffel et al. 2020, section 2.1).
 
     Half of a side's buckets are one distance each; the rest grow logarithmically to `max_distance`, beyond which all
@@ -53,8 +55,9 @@ class RelativeBias:
     def __call__(self, query_positions: jax.Array, key_positions: jax.Array) -> jax.Array:
         """Positions [b n] and [b m] (or [n] and [m]) → [b h n m] (or [1 h n m])."""
         distance = query_positions[..., :, None] - key_positions[..., None, :]
-        bucket = relative_bucket(distance, bidirectional=self.bidirectional, buckets=self.table.shape[1],
-                                 max_distance=self.max_distance)
+        bucket = relative_bucket(
+            distance, bidirectional=self.bidirectional, buckets=self.table.shape[1], max_distance=self.max_distance
+        )
         bias = jnp.take(self.table, bucket, axis=1)  # [h (b) n m]
         return bias[None] if bias.ndim == 3 else jnp.moveaxis(bias, 0, 1)
 
@@ -68,13 +71,18 @@ class RelativeBiasTable(nn.Module):
     @nn.compact
     def __call__(self) -> RelativeBias:
         config = self.config
-        table = self.param("table", nn.with_logical_partitioning(initializer(config, "relative_bias"), ("heads", None)),
-                           (config.heads, config.relative_buckets), jnp.float32)
+        table = self.param(
+            "table",
+            nn.with_logical_partitioning(initializer(config, "relative_bias"), ("heads", None)),
+            (config.heads, config.relative_buckets),
+            jnp.float32,
+        )
         return RelativeBias(table, self.bidirectional, config.relative_max_distance)
 
 
 def sinusoids(length: int, width: int) -> np.ndarray:
-    """The table of Vaswani et al. 2017, section 3.5, float32 [length width]: sines in the first half, cosines in the second."""
+    """The table of Vaswani et al. 2017, section 3.5, float32 [length width]: sines in the first half, cosines in the
+    second."""
     rates = 10_000.0 ** (-np.arange(0, width, 2) / width)
     angles = np.arange(length)[:, None] * rates
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
@@ -95,8 +103,12 @@ class PositionEmbedding(nn.Module):
         """x [b n d], positions int [b n] or None for 0 … n−1 → [b n d]."""
         config = self.config
         if config.positions == "learned":
-            table = self.param("table", nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed")),
-                               (self.max_length, config.width), jnp.float32)
+            table = self.param(
+                "table",
+                nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed")),
+                (self.max_length, config.width),
+                jnp.float32,
+            )
         else:
             table = jnp.asarray(sinusoids(self.max_length, config.width))
         rows = table[None, : x.shape[1]] if positions is None else jnp.take(table, positions, axis=0)

@@ -1,4 +1,5 @@
-"""Layers on top of each other: unrolled or scanned, from one definition of a block. The only file with lifted transforms."""
+"""Layers on top of each other: unrolled or scanned, from one definition of a block. The only file with lifted
+transforms."""
 
 from typing import Any, Literal
 
@@ -37,7 +38,8 @@ class Stack(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, surroundings: Surroundings, cache: Any = None) -> tuple[jax.Array, Any]:
-        """x [b n d] → ([b n d], the new cache). A cache is a tuple of `LayerCache`, or one with a leading layers axis."""
+        """x [b n d] → ([b n d], the new cache). A cache is a tuple of `LayerCache`, or one with a leading layers
+        axis."""
         config = self.config
         if config.positions == "relative_bias":
             bias = RelativeBiasTable(config, bidirectional=not self.causal, name="relative_bias")()
@@ -63,28 +65,40 @@ class Stack(nn.Module):
         block, new = self._block(scanned=False), []
         for i in range(self.layers):
             x, layer_cache = block(self.config, self.causal, self.cross, name=f"layer_{i}")(
-                x, None if cache is None else cache[i], surroundings)
+                x, None if cache is None else cache[i], surroundings
+            )
             new.append(layer_cache)
         return x, None if cache is None else tuple(new)
 
     def _scanned(self, x, surroundings, cache):
-        block = nn.scan(self._block(scanned=True), variable_axes={"params": 0},
-                        split_rngs={"params": True, "dropout": True}, in_axes=(0, nn.broadcast), out_axes=0,
-                        length=self.layers, metadata_params={nn.PARTITION_NAME: "layers"})
+        block = nn.scan(
+            self._block(scanned=True),
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "dropout": True},
+            in_axes=(0, nn.broadcast),
+            out_axes=0,
+            length=self.layers,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )
         return block(self.config, self.causal, self.cross, name="layers")(x, cache, surroundings)
 
 
 def init_layer_caches(config: LayerConfig, layers: int, batch: int, length: int, stacking: str) -> Any:
     """Empty caches for a stack: a tuple of `LayerCache`, or one with a leading layers axis where scanned."""
-    caches = tuple(LayerCache(attention=config.attention.init_state(batch, length, config.heads, config.head_width,
-                                                                    config.compute_dtype)) for _ in range(layers))
+    caches = tuple(
+        LayerCache(
+            attention=config.attention.init_state(batch, length, config.heads, config.head_width, config.compute_dtype)
+        )
+        for _ in range(layers)
+    )
     return caches if stacking == "unrolled" else jax.tree.map(lambda *leaves: jnp.stack(leaves), *caches)
 
 
 def to_scanned(params: dict) -> dict:
     """Parameters of unrolled stacks as those of scanned ones: layer_0 … layer_{n−1} become `layers`, stacked in front.
 
-    Works on any tree of dicts that holds stacks, whatever its leaves (arrays of one shape a name); others are untouched.
+    Works on any tree of dicts that holds stacks, whatever its leaves (arrays of one shape a name); others are
+    untouched.
     """
     if not isinstance(params, dict):
         return params

@@ -14,8 +14,20 @@ from t2t.models.decoder import Decoder
 from t2t.models.encoder import Encoder
 from t2t.models.encoder_decoder import EncoderDecoder
 
-__all__ = ["Cache", "Decoder", "Encoder", "EncoderDecoder", "ModelConfig", "abstract_params", "build", "dummy_batch",
-           "init_cache", "param_count", "reorder", "repeat"]
+__all__ = [
+    "Cache",
+    "Decoder",
+    "Encoder",
+    "EncoderDecoder",
+    "ModelConfig",
+    "abstract_params",
+    "build",
+    "dummy_batch",
+    "init_cache",
+    "param_count",
+    "reorder",
+    "repeat",
+]
 
 ARCHITECTURES = {"encoder": Encoder, "decoder": Decoder, "encoder-decoder": EncoderDecoder}
 
@@ -23,15 +35,20 @@ ARCHITECTURES = {"encoder": Encoder, "decoder": Decoder, "encoder-decoder": Enco
 def build(config: ModelConfig) -> nn.Module:
     """The module of a config: `module.init(key, batch)`, `module.apply({"params": params}, batch)` → logits [b n v]."""
     if config.vocab_size < 1:
-        raise ConfigError("vocab_size: expected at least 1 to build a model, found 0: give it, or let a run fill it in.")
+        raise ConfigError(
+            "vocab_size: expected at least 1 to build a model, found 0: give it, or let a run fill it in."
+        )
     return ARCHITECTURES[config.architecture](config)
 
 
 def dummy_batch(config: ModelConfig, batch: int = 1, length: int = 8) -> dict[str, jax.Array]:
     """A batch of zeros with the features that the architecture reads, for `init` and for shapes."""
     sides = {"encoder": ["encoder"], "decoder": ["decoder"], "encoder-decoder": ["encoder", "decoder"]}
-    return {f"{side}_{kind}": jnp.zeros((batch, length), jnp.int32)
-            for side in sides[config.architecture] for kind in ("inputs", "segments", "positions")}
+    return {
+        f"{side}_{kind}": jnp.zeros((batch, length), jnp.int32)
+        for side in sides[config.architecture]
+        for kind in ("inputs", "segments", "positions")
+    }
 
 
 def abstract_params(config: ModelConfig) -> Any:

@@ -49,6 +49,7 @@ def repeat(cache: Cache, times: int) -> Cache:
 
 def _over_batch(function, cache: Cache) -> Cache:
     """Applies `function` to every leaf with its batch axis in front; scalars (the write index) stay."""
+
     def on(x, scanned):
         if x.ndim <= int(scanned):
             return x

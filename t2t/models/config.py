@@ -26,12 +26,17 @@ class ModelConfig(LayerConfig):
     logits_bias: bool = False
 
     stacking: Literal["unrolled", "scanned"] = "unrolled"
-    remat: Literal["none", "dots", "full"] = "none"  # what the backward pass recomputes: nothing, all but matrix products, all
+    remat: Literal["none", "dots", "full"] = (
+        "none"  # what the backward pass recomputes: nothing, all but matrix products, all
+    )
 
     def __post_init__(self):
         super().__post_init__()
-        need = {"encoder": ("encoder_layers",), "decoder": ("decoder_layers",),
-                "encoder-decoder": ("encoder_layers", "decoder_layers")}[self.architecture]
+        need = {
+            "encoder": ("encoder_layers",),
+            "decoder": ("decoder_layers",),
+            "encoder-decoder": ("encoder_layers", "decoder_layers"),
+        }[self.architecture]
         for name in ("encoder_layers", "decoder_layers"):
             layers = getattr(self, name)
             if name in need and layers < 1:
@@ -39,6 +44,8 @@ class ModelConfig(LayerConfig):
             if name not in need and layers:
                 raise ConfigError(f"architecture '{self.architecture}' has no {name}, found {layers}: set it to 0.")
         if self.vocab_size < 0:
-            raise ConfigError(f"vocab_size: expected at least 1, or 0 for the vocabulary's own, found {self.vocab_size}.")
+            raise ConfigError(
+                f"vocab_size: expected at least 1, or 0 for the vocabulary's own, found {self.vocab_size}."
+            )
         if self.scale_logits and not self.tie_logits:
             raise ConfigError("scale_logits scales tied logits, found tie_logits False: set one or the other.")

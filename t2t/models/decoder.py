@@ -16,17 +16,29 @@ from t2t.models.embedder import Embedder, Logits, check_length
 
 def decoder_stack(config: ModelConfig, cross: bool, name: str | None = None) -> Stack:
     """The decoder's layers of a config."""
-    return Stack(config, config.decoder_layers, causal=True, cross=cross, final_norm=config.final_norm,
-                 final_dropout=config.final_dropout, stacking=config.stacking, remat=config.remat, name=name)
+    return Stack(
+        config,
+        config.decoder_layers,
+        causal=True,
+        cross=cross,
+        final_norm=config.final_norm,
+        final_dropout=config.final_dropout,
+        stacking=config.stacking,
+        remat=config.remat,
+        name=name,
+    )
 
 
-def cached_surroundings(config: ModelConfig, tokens: jax.Array, segments: jax.Array | None,
-                        positions: jax.Array | None, cache: Cache) -> tuple[jax.Array, jax.Array, jax.Array]:
+def cached_surroundings(
+    config: ModelConfig, tokens: jax.Array, segments: jax.Array | None, positions: jax.Array | None, cache: Cache
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Segments, positions and new lengths of tokens that continue a cache: real tokens count on from its lengths."""
     check_length(config, cache.room)
     if tokens.shape[1] > cache.room:
-        raise ValueError(f"The cache has room for {cache.room} positions, found {tokens.shape[1]} tokens at once: "
-                         "make it with a greater length.")
+        raise ValueError(
+            f"The cache has room for {cache.room} positions, found {tokens.shape[1]} tokens at once: "
+            "make it with a greater length."
+        )
     segments = jnp.ones_like(tokens) if segments is None else segments
     real = (segments > 0).astype(jnp.int32)
     if positions is None:
@@ -48,11 +60,22 @@ class Decoder(nn.Module):
 
     def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """Reads decoder_inputs, decoder_segments, decoder_positions and decoder_prefix → logits float32 [b n v]."""
-        return self.decode(batch["decoder_inputs"], segments=batch.get("decoder_segments"),
-                           positions=batch.get("decoder_positions"), prefix=batch.get("decoder_prefix"))[0]
+        return self.decode(
+            batch["decoder_inputs"],
+            segments=batch.get("decoder_segments"),
+            positions=batch.get("decoder_positions"),
+            prefix=batch.get("decoder_prefix"),
+        )[0]
 
-    def decode(self, tokens: jax.Array, *, segments: jax.Array | None = None, positions: jax.Array | None = None,
-               prefix: jax.Array | None = None, cache: Cache | None = None) -> tuple[jax.Array, Any]:
+    def decode(
+        self,
+        tokens: jax.Array,
+        *,
+        segments: jax.Array | None = None,
+        positions: jax.Array | None = None,
+        prefix: jax.Array | None = None,
+        cache: Cache | None = None,
+    ) -> tuple[jax.Array, Any]:
         """Logits of the next token at every position.
 
         Args:

@@ -17,8 +17,10 @@ from t2t.models.config import ModelConfig
 def check_length(config: ModelConfig, length: int) -> None:
     """Refuses sequences that absolute positions do not cover, rather than reading beyond their table."""
     if config.positions in ("learned", "sinusoidal") and length > config.max_length:
-        raise DataError(f"{config.positions} positions cover max_length {config.max_length}, found a sequence of {length}: "
-                        "shorten it, or train with a greater model.max_length.")
+        raise DataError(
+            f"{config.positions} positions cover max_length {config.max_length}, found a sequence of {length}: "
+            "shorten it, or train with a greater model.max_length."
+        )
 
 
 class Embedder(nn.Module):
@@ -53,9 +55,20 @@ class Logits(nn.Module):
                 x = x * jnp.asarray(config.width**-0.5, x.dtype)
             logits = table.logits(x)
         else:
-            logits = Projection((config.width,), (config.vocab_size,), ("embed", "vocab"), initializer(config, "logits"),
-                                False, config.compute_dtype, name="projection")(x).astype(jnp.float32)
+            logits = Projection(
+                (config.width,),
+                (config.vocab_size,),
+                ("embed", "vocab"),
+                initializer(config, "logits"),
+                False,
+                config.compute_dtype,
+                name="projection",
+            )(x).astype(jnp.float32)
         if config.logits_bias:
-            logits = logits + self.param("bias", nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",)),
-                                         (config.vocab_size,), jnp.float32)
+            logits = logits + self.param(
+                "bias",
+                nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",)),
+                (config.vocab_size,),
+                jnp.float32,
+            )
         return logits

@@ -13,8 +13,17 @@ from t2t.models.embedder import Embedder, Logits
 
 def encoder_stack(config: ModelConfig, name: str | None = None) -> Stack:
     """The encoder's layers of a config."""
-    return Stack(config, config.encoder_layers, causal=False, cross=False, final_norm=config.final_norm,
-                 final_dropout=config.final_dropout, stacking=config.stacking, remat=config.remat, name=name)
+    return Stack(
+        config,
+        config.encoder_layers,
+        causal=False,
+        cross=False,
+        final_norm=config.final_norm,
+        final_dropout=config.final_dropout,
+        stacking=config.stacking,
+        remat=config.remat,
+        name=name,
+    )
 
 
 class Encoder(nn.Module):
@@ -34,8 +43,9 @@ class Encoder(nn.Module):
         states = self.encode(batch["encoder_inputs"], batch.get("encoder_segments"), batch.get("encoder_positions"))
         return self.logits(self.tokens, states)
 
-    def encode(self, tokens: jax.Array, segments: jax.Array | None = None,
-               positions: jax.Array | None = None) -> jax.Array:
+    def encode(
+        self, tokens: jax.Array, segments: jax.Array | None = None, positions: jax.Array | None = None
+    ) -> jax.Array:
         """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … where not given."""
         x = self.encoder_embedder(self.tokens, tokens, positions)
         return self.encoder(x, Surroundings(segments=segments, positions=positions))[0]

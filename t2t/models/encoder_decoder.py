@@ -33,18 +33,31 @@ class EncoderDecoder(nn.Module):
     def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """Reads encoder_ and decoder_ inputs, segments and positions → logits float32 [b n v]."""
         encoded = self.encode(batch["encoder_inputs"], batch.get("encoder_segments"), batch.get("encoder_positions"))
-        return self.decode(batch["decoder_inputs"], encoded, encoder_segments=batch.get("encoder_segments"),
-                           segments=batch.get("decoder_segments"), positions=batch.get("decoder_positions"))[0]
+        return self.decode(
+            batch["decoder_inputs"],
+            encoded,
+            encoder_segments=batch.get("encoder_segments"),
+            segments=batch.get("decoder_segments"),
+            positions=batch.get("decoder_positions"),
+        )[0]
 
-    def encode(self, tokens: jax.Array, segments: jax.Array | None = None,
-               positions: jax.Array | None = None) -> jax.Array:
+    def encode(
+        self, tokens: jax.Array, segments: jax.Array | None = None, positions: jax.Array | None = None
+    ) -> jax.Array:
         """tokens int [b m] → states [b m d]; segments 0 on padding, positions 0, 1, … where not given."""
         x = self.encoder_embedder(self.tokens, tokens, positions)
         return self.encoder(x, Surroundings(segments=segments, positions=positions))[0]
 
-    def decode(self, tokens: jax.Array, encoded: jax.Array | None = None, *, encoder_segments: jax.Array | None = None,
-               segments: jax.Array | None = None, positions: jax.Array | None = None,
-               cache: Cache | None = None) -> tuple[jax.Array, Any]:
+    def decode(
+        self,
+        tokens: jax.Array,
+        encoded: jax.Array | None = None,
+        *,
+        encoder_segments: jax.Array | None = None,
+        segments: jax.Array | None = None,
+        positions: jax.Array | None = None,
+        cache: Cache | None = None,
+    ) -> tuple[jax.Array, Any]:
         """Logits of the next token at every position.
 
         Args:
@@ -69,7 +82,9 @@ class EncoderDecoder(nn.Module):
             segments = jnp.ones_like(tokens) if segments is None else segments
             encoder_segments = jnp.ones(encoded.shape[:2], jnp.int32) if encoder_segments is None else encoder_segments
         x = self.decoder_embedder(table, tokens, positions)
-        around = Surroundings(segments=segments, positions=positions, encoded=encoded, encoded_segments=encoder_segments)
+        around = Surroundings(
+            segments=segments, positions=positions, encoded=encoded, encoded_segments=encoder_segments
+        )
         x, layers = self.decoder(x, around, None if cache is None else cache.layers)
         if cache is not None:
             cache = cache.replace(layers=layers, lengths=lengths, encoded_segments=encoder_segments)

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 
 
-def cross_entropy(logits: jax.Array, targets: jax.Array, weights: jax.Array, *, z_loss: float = 0.0,
-                  label_smoothing: float = 0.0) -> tuple[jax.Array, dict[str, jax.Array]]:
+def cross_entropy(
+    logits: jax.Array, targets: jax.Array, weights: jax.Array, *, z_loss: float = 0.0, label_smoothing: float = 0.0
+) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Sums over a batch, to be divided by the sum of weights over all devices and microbatches.
 
-    The smoothed target is (1 − ε) on the label and ε spread evenly over the whole vocabulary (Szegedy et al. 2016; Vaswani
+    The smoothed target is (1 − ε) on the label and ε spread evenly over the whole vocabulary (Szegedy et al. 2016;
+    Vaswani
     et al. 2017, section 5.4), whose cross entropy is logsumexp − (1 − ε) logit[label] − ε mean(logits). The z-loss adds
     `z_loss`·logsumexp², which keeps logits from drifting (Mesh TensorFlow; T5 used 1e-4).
 
@@ -18,7 +20,8 @@ def cross_entropy(logits: jax.Array, targets: jax.Array, weights: jax.Array, *, 
       weights: [b n].
 
     Returns:
-      The weighted sum of losses, float32, and sums to report: `nll` (cross entropy alone, unsmoothed), `correct`, `weights`.
+      The weighted sum of losses, float32, and sums to report: `nll` (cross entropy alone, unsmoothed), `correct`,
+      `weights`.
     """
     logits, weights = logits.astype(jnp.float32), weights.astype(jnp.float32)
     normaliser = jax.nn.logsumexp(logits, axis=-1)
@@ -31,5 +34,8 @@ def cross_entropy(logits: jax.Array, targets: jax.Array, weights: jax.Array, *, 
         loss = loss + z_loss * jnp.square(normaliser)
     # Right where nothing beats the label: cheaper than an argmax, which needs a second pass with indices.
     correct = label >= jax.lax.stop_gradient(logits.max(axis=-1))
-    return jnp.sum(loss * weights), {"nll": jnp.sum(nll * weights), "correct": jnp.sum(correct * weights),
-                                     "weights": jnp.sum(weights)}
+    return jnp.sum(loss * weights), {
+        "nll": jnp.sum(nll * weights),
+        "correct": jnp.sum(correct * weights),
+        "weights": jnp.sum(weights),
+    }

@@ -17,14 +17,16 @@ def lengths(inputs_length: int, noise_density: float = 0.15, mean_span: float = 
     Returns:
       The raw length, the length of its targets with their end of sequence, and the number of spans (sentinels).
     """
+
     def sizes(raw):
         noise = round(raw * noise_density)
         spans = round(noise / mean_span)
         return raw - noise + spans + 1, noise + spans + 1, spans
 
     if sizes(2)[0] > inputs_length:
-        raise ConfigError(f"inputs_length {inputs_length} is too short for span corruption: "
-                          f"expected at least {sizes(2)[0]}.")
+        raise ConfigError(
+            f"inputs_length {inputs_length} is too short for span corruption: expected at least {sizes(2)[0]}."
+        )
     raw = 2
     while sizes(raw + 1)[0] <= inputs_length:
         raw += 1
@@ -34,8 +36,9 @@ def lengths(inputs_length: int, noise_density: float = 0.15, mean_span: float = 
     return raw, targets, spans
 
 
-def noise_mask(length: int, generator: np.random.Generator, noise_density: float = 0.15,
-               mean_span: float = 3.0) -> np.ndarray:
+def noise_mask(
+    length: int, generator: np.random.Generator, noise_density: float = 0.15, mean_span: float = 3.0
+) -> np.ndarray:
     """Which of `length` ≥ 2 tokens are noise, bool [length]: alternating runs, of which the first is kept."""
     # In single precision as in T5: 190·0.15 rounds to 29 there, and to 28 in double precision (of `lengths`, as in T5).
     noise = min(max(round(float(np.float32(length) * np.float32(noise_density))), 1), length - 1)
@@ -61,8 +64,13 @@ def replace_spans(tokens: np.ndarray, mask: np.ndarray, sentinel: Callable[[int]
     return out[~mask | starts]
 
 
-def span_corruption(tokens: np.ndarray, generator: np.random.Generator, sentinel: Callable[[int], int],
-                    noise_density: float = 0.15, mean_span: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+def span_corruption(
+    tokens: np.ndarray,
+    generator: np.random.Generator,
+    sentinel: Callable[[int], int],
+    noise_density: float = 0.15,
+    mean_span: float = 3.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of a text, without their ends of sequence.
 
     Args:

@@ -9,5 +9,17 @@ from t2t.tasks.task import Task
 from t2t.tasks import embedded, t5  # isort: skip  (they register)
 from t2t.tasks.from_files import from_files
 
-__all__ = ["METRICS", "Mixture", "Objective", "Task", "embedded", "from_files", "get", "names", "register", "t5", "tasks_of",
-           "unregister"]
+__all__ = [
+    "METRICS",
+    "Mixture",
+    "Objective",
+    "Task",
+    "embedded",
+    "from_files",
+    "get",
+    "names",
+    "register",
+    "t5",
+    "tasks_of",
+    "unregister",
+]

@@ -44,9 +44,13 @@ def from_files(config: DataConfig, name: str = "files") -> Task:
         validation = Slice(train, np.sort(order[:held_out]).tolist())
         train = Slice(train, np.sort(order[held_out:]).tolist())
     source = FunctionSource({"train": _Constant(train), "validation": _Constant(validation)})
-    return Task(name=name, source=source, preprocessors=(_Columns(columns, config.prefix),),
-                metrics=() if config.objective else config.metrics,
-                objective=Objective(kind=config.objective) if config.objective else None)
+    return Task(
+        name=name,
+        source=source,
+        preprocessors=(_Columns(columns, config.prefix),),
+        metrics=() if config.objective else config.metrics,
+        objective=Objective(kind=config.objective) if config.objective else None,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

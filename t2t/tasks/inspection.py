@@ -18,12 +18,15 @@ def row(entry: Task | Mixture) -> tuple[str, str, str, str]:
     if isinstance(entry, Mixture):
         members = ", ".join(m if isinstance(m, str) else m.name for m in entry.members)
         return entry.name, "mixture", members, entry.rates if isinstance(entry.rates, str) else "explicit rates"
-    metrics = ", ".join(m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__.lower()) for m in entry.metrics)
+    metrics = ", ".join(
+        m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__.lower()) for m in entry.metrics
+    )
     return entry.name, entry.objective.kind if entry.objective else "task", ", ".join(entry.splits), metrics
 
 
-def describe(task: Task, vocabulary: Vocabulary, *, split: str | None = None, count: int = 3,
-             data_dir: str | None = None) -> Iterator[str]:
+def describe(
+    task: Task, vocabulary: Vocabulary, *, split: str | None = None, count: int = 3, data_dir: str | None = None
+) -> Iterator[str]:
     """Lines that show `count` examples raw, as text, as tokens and decoded again, and percentiles of lengths."""
     split = split or ("train" if "train" in task.splits else task.splits[0])
     raw = task.raw(split, data_dir)
@@ -48,11 +51,16 @@ def describe(task: Task, vocabulary: Vocabulary, *, split: str | None = None, co
                 yield f"    tokens   {_short(tokens[side].tolist())}"
                 yield f"    decoded  {_short(vocabulary.decode(tokens[side]))}"
     yield f"\nlengths in tokens with their end ({len(chosen) - filtered:,} examples" + (
-        f", {filtered:,} more were filtered out)" if filtered else ")")
+        f", {filtered:,} more were filtered out)" if filtered else ")"
+    )
     if lengths["targets"]:
         yield "  " + "percentile".ljust(12) + "".join(f"{p:>8}" for p in PERCENTILES)
         for side, values in lengths.items():
-            yield "  " + side.ljust(12) + "".join(f"{int(v):>8,}" for v in np.percentile(values, PERCENTILES, method="higher"))
+            yield (
+                "  "
+                + side.ljust(12)
+                + "".join(f"{int(v):>8,}" for v in np.percentile(values, PERCENTILES, method="higher"))
+            )
 
 
 def _short(value: object, most: int = 200) -> str:

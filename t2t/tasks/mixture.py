@@ -16,8 +16,10 @@ class Mixture:
     Attributes:
       name: by which it is registered.
       members: names of tasks or mixtures, or they themselves.
-      rates: one for each member (0: evaluated, and not trained on); or "equal"; or "proportional": min(n·scale, limit)^(1/temperature), with n its number
-        of training examples (Raffel et al. 2020, section 3.5.2: the limit comes after the scale and before the temperature).
+      rates: one for each member (0: evaluated, and not trained on); or "equal"; or "proportional": min(n·scale,
+        limit)^(1/temperature), with n its number
+        of training examples (Raffel et al. 2020, section 3.5.2: the limit comes after the scale and before the
+        temperature).
       limit: K, the most examples that any member counts as having; None for no limit.
       temperature: T; 1 is proportional to the number of examples, and greater is nearer to equal.
       scale: on the number of examples.
@@ -35,9 +37,14 @@ class Mixture:
             raise DataError(f"Mixture '{self.name}': expected at least one member, found none.")
         if isinstance(self.rates, str):
             if self.rates not in ("equal", "proportional"):
-                raise DataError(f"Mixture '{self.name}', rates: expected 'equal', 'proportional' or numbers, found {self.rates!r}.")
+                raise DataError(
+                    f"Mixture '{self.name}', rates: expected 'equal', 'proportional' or numbers, found {self.rates!r}."
+                )
         elif len(self.rates) != len(self.members) or min(self.rates) < 0 or not any(self.rates):
-            raise DataError(f"Mixture '{self.name}': expected {len(self.members)} rates, none below 0 and not all 0, found {self.rates}.")
+            raise DataError(
+                f"Mixture '{self.name}': expected {len(self.members)} rates, none below 0 and not all 0, "
+                f"found {self.rates}."
+            )
         if self.temperature <= 0:
             raise DataError(f"Mixture '{self.name}', temperature: expected more than 0, found {self.temperature}.")
 

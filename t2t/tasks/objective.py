@@ -1,4 +1,5 @@
-"""Text into tokens to be learned: a task's inputs and targets as they are, or chunks of plain text under an objective."""
+"""Text into tokens to be learned: a task's inputs and targets as they are, or chunks of plain text under an
+objective."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,12 @@ Kind = Literal["causal_lm", "prefix_lm", "span_corruption"]
 
 def tokenise(text: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     """Inputs and targets as ids, each with its end of sequence; no inputs at all stay none."""
-    return {name: np.asarray([*vocabulary.encode(text[name]), vocabulary.eos_id] if text[name] or name == "targets" else [],
-                             np.int32) for name in ("inputs", "targets")}
+    return {
+        name: np.asarray(
+            [*vocabulary.encode(text[name]), vocabulary.eos_id] if text[name] or name == "targets" else [], np.int32
+        )
+        for name in ("inputs", "targets")
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,8 @@ class Objective:
 
     Attributes:
       kind: causal_lm, prefix_lm or span_corruption.
-      documents: True where every example is a document of its own, of which a random chunk is taken when it is long; False
+      documents: True where every example is a document of its own, of which a random chunk is taken when it is long;
+        False
         where examples are lines of one long text, which is cut into chunks end to end.
       noise_density, mean_span: of span corruption.
     """
@@ -57,12 +63,17 @@ class Objective:
             return min(inputs_length, targets_length) - 1
         raw, targets, _ = span_lengths(inputs_length, self.noise_density, self.mean_span)
         if targets > targets_length:
-            raise DataError(f"Span corruption of data.inputs_length {inputs_length} makes targets of {targets} tokens, more than "
-                            f"data.targets_length {targets_length}: set data.targets_length to {targets}.")
+            raise DataError(
+                f"Span corruption of data.inputs_length {inputs_length} makes targets of {targets} tokens, more than "
+                f"data.targets_length {targets_length}: set data.targets_length to {targets}."
+            )
         return raw
 
-    def apply(self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-        """One chunk of tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only where its
+    def apply(
+        self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary
+    ) -> dict[str, np.ndarray]:
+        """One chunk of tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only
+        where its
         document ends)."""
         if self.kind != "causal_lm" and len(tokens) and tokens[-1] == vocabulary.eos_id:
             tokens = tokens[:-1]  # a document's end is neither given nor masked: both sides end with one of their own
@@ -72,9 +83,13 @@ class Objective:
         if self.kind == "prefix_lm":
             inputs, targets = prefix_lm(tokens, generator)
         else:
-            inputs, targets = span_corruption(tokens, generator, vocabulary.sentinel, self.noise_density, self.mean_span)
-        return {"inputs": np.append(inputs, vocabulary.eos_id).astype(np.int32),
-                "targets": np.append(targets, vocabulary.eos_id).astype(np.int32)}
+            inputs, targets = span_corruption(
+                tokens, generator, vocabulary.sentinel, self.noise_density, self.mean_span
+            )
+        return {
+            "inputs": np.append(inputs, vocabulary.eos_id).astype(np.int32),
+            "targets": np.append(targets, vocabulary.eos_id).astype(np.int32),
+        }
 
 
 class Chunks(Sequence[np.ndarray]):
@@ -83,8 +98,10 @@ class Chunks(Sequence[np.ndarray]):
     Args:
       texts: lines of one long text, or documents.
       length: of a chunk.
-      documents: whether each text is tokenised by itself when it is asked for (the chunk is then its first `length` tokens
-        from a start that depends on its index); else all are tokenised at once, joined by line breaks, and cut end to end.
+      documents: whether each text is tokenised by itself when it is asked for (the chunk is then its first `length`
+        tokens
+        from a start that depends on its index); else all are tokenised at once, joined by line breaks, and cut end to
+        end.
     """
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int, documents: bool):
@@ -100,7 +117,7 @@ class Chunks(Sequence[np.ndarray]):
         if not 0 <= i < len(self):
             raise IndexError(i)
         if not self.documents:
-            return self.tokens[i * self.length:(i + 1) * self.length]
+            return self.tokens[i * self.length : (i + 1) * self.length]
         tokens = np.asarray([*self.vocabulary.encode(self.texts[i]), self.vocabulary.eos_id], np.int32)
         start = int(np.random.default_rng(i).integers(0, max(len(tokens) - self.length, 0) + 1))
-        return tokens[start:start + self.length]
+        return tokens[start : start + self.length]

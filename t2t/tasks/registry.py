@@ -16,8 +16,10 @@ def register(entry: Task | Mixture) -> Task | Mixture:
       DataError: the name is taken.
     """
     if entry.name in _REGISTRY:
-        raise DataError(f"There is a {type(_REGISTRY[entry.name]).__name__.lower()} named '{entry.name}' already: "
-                        "choose another name, or unregister it first.")
+        raise DataError(
+            f"There is a {type(_REGISTRY[entry.name]).__name__.lower()} named '{entry.name}' already: "
+            "choose another name, or unregister it first."
+        )
     _REGISTRY[entry.name] = entry
     return entry
 
@@ -45,13 +47,15 @@ def names() -> list[str]:
 
 
 def tasks_of(entry: Task | Mixture, data_dir: str | None = None) -> list[tuple[Task, float]]:
-    """A task by itself, or the tasks of a mixture with their shares, which add up to 1. Nested mixtures are flattened."""
+    """A task by itself, or the tasks of a mixture with their shares, which add up to 1. Nested mixtures are
+    flattened."""
     if isinstance(entry, Task):
         return [(entry, 1.0)]
     _check_circle(entry)
     members = _members(entry)
-    shares = entry.shares([example_count(m, entry.limit, data_dir) for m in members] if entry.counts_examples else
-                          [0] * len(members))
+    shares = entry.shares(
+        [example_count(m, entry.limit, data_dir) for m in members] if entry.counts_examples else [0] * len(members)
+    )
     flat: dict[str, tuple[Task, float]] = {}
     for member, share in zip(members, shares):
         for task, inner in tasks_of(member, data_dir):

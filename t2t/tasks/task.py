@@ -94,12 +94,21 @@ class Task:
         example = {"inputs": "", **example}
         for name in ("inputs", "targets"):
             if not isinstance(example.get(name), str):
-                raise DataError(f"Task '{self.name}': expected text in '{name}' after the preprocessors, found "
-                                f"{example.get(name)!r} among {sorted(example)}: end with a preprocessor that makes it.")
+                raise DataError(
+                    f"Task '{self.name}': expected text in '{name}' after the preprocessors, found "
+                    f"{example.get(name)!r} among {sorted(example)}: end with a preprocessor that makes it."
+                )
         return example
 
-    def part(self, split: str, vocabulary: Vocabulary, *, lengths: tuple[int, int], rate: float = 1.0,
-             data_dir: str | None = None) -> Part:
+    def part(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        *,
+        lengths: tuple[int, int],
+        rate: float = 1.0,
+        data_dir: str | None = None,
+    ) -> Part:
         """The task as one part of a training stream."""
         raw = self.raw(split, data_dir)
         if self.objective is None:
@@ -107,10 +116,17 @@ class Task:
         chunks = self._chunks(raw, vocabulary, lengths)
         return Part(chunks, _Objective(self.objective, vocabulary), rate)
 
-    def evaluation_examples(self, split: str, vocabulary: Vocabulary, *, lengths: tuple[int, int],
-                            data_dir: str | None = None,
-                            limit: int | None = None) -> tuple[list[Example], list[Example]]:
-        """All examples of a split (or the first `limit`) in order, as text and tokenised. Random choices are fixed ones."""
+    def evaluation_examples(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        *,
+        lengths: tuple[int, int],
+        data_dir: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[list[Example], list[Example]]:
+        """All examples of a split (or the first `limit`) in order, as text and tokenised. Random choices are fixed
+        ones."""
         raw = self.raw(split, data_dir)
         if self.objective is None:
             count = len(raw) if limit is None else min(limit, len(raw))

@@ -6,5 +6,14 @@ from t2t.training.loop import train
 from t2t.training.optimizers import Adafactor, AdamW
 from t2t.training.schedules import ScheduleConfig
 
-__all__ = ["Adafactor", "AdamW", "Interrupted", "MeshConfig", "RunConfig", "ScheduleConfig", "TrainConfig", "initialise",
-           "train"]
+__all__ = [
+    "Adafactor",
+    "AdamW",
+    "Interrupted",
+    "MeshConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "initialise",
+    "train",
+]

@@ -22,7 +22,9 @@ class MeshConfig:
     def __post_init__(self):
         sizes = (self.data, self.fsdp, self.tensor)
         if any(s < 1 and s != -1 for s in sizes) or sizes.count(-1) > 1:
-            raise ConfigError(f"mesh: expected sizes of at least 1, at most one of them −1 (all that is left), found {sizes}.")
+            raise ConfigError(
+                f"mesh: expected sizes of at least 1, at most one of them −1 (all that is left), found {sizes}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,9 @@ class TrainConfig:
     clip_norm: float = 1.0  # of all gradients together; 0 for none
     label_smoothing: float = 0.0
     z_loss: float = 0.0
-    loss_normaliser: float = 0.0  # divide the summed loss by this constant, as T5X may; 0 for the number of target tokens
+    loss_normaliser: float = (
+        0.0  # divide the summed loss by this constant, as T5X may; 0 for the number of target tokens
+    )
     prng: Literal["threefry2x32", "rbg"] = "threefry2x32"  # of dropout; rbg is faster, but depends on the mesh
     bad_steps: int = 20  # stop after so many steps in a row whose gradients are not finite
 
@@ -58,8 +62,15 @@ class TrainConfig:
         for name in ("steps", "batch_size", "microbatches", "log_every", "keep", "bad_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
-        for name in ("eval_every", "checkpoint_every", "eval_examples", "final_eval_examples", "clip_norm", "z_loss",
-                     "loss_normaliser"):
+        for name in (
+            "eval_every",
+            "checkpoint_every",
+            "eval_examples",
+            "final_eval_examples",
+            "clip_norm",
+            "z_loss",
+            "loss_normaliser",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)}.")
         if not 0 <= self.label_smoothing < 1:
@@ -83,5 +94,7 @@ class RunConfig:
         """Raises ConfigError where the run could not start whatever the data is."""
         if bool(self.task) == bool(self.data.train):
             found = f"both task '{self.task}' and data.train '{self.data.train}'" if self.task else "neither"
-            raise ConfigError(f"Expected a task or a training file, found {found}: give --config.task=NAME (launch/tasks.py lists "
-                              "them) or --config.data.train=FILE.")
+            raise ConfigError(
+                f"Expected a task or a training file, found {found}: give --config.task=NAME (launch/tasks.py lists "
+                "them) or --config.data.train=FILE."
+            )

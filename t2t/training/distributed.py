@@ -25,12 +25,15 @@ def initialise(coordinator: str = "", processes: int = 0, process_id: int = -1) 
     """
     given = bool(coordinator), processes > 0, process_id >= 0
     if any(given) and not all(given):
-        raise ConfigError("--coordinator=HOST:PORT, --processes=N and --process_id=I go together; found "
-                          f"coordinator '{coordinator}', processes {processes}, process_id {process_id}.")
+        raise ConfigError(
+            "--coordinator=HOST:PORT, --processes=N and --process_id=I go together; found "
+            f"coordinator '{coordinator}', processes {processes}, process_id {process_id}."
+        )
     if all(given):
         # A dead host is noticed in seconds, not minutes.
-        jax.distributed.initialize(coordinator, processes, process_id, heartbeat_timeout_seconds=30,
-                                   shutdown_timeout_seconds=30)
+        jax.distributed.initialize(
+            coordinator, processes, process_id, heartbeat_timeout_seconds=30, shutdown_timeout_seconds=30
+        )
     elif os.environ.get("TPU_WORKER_HOSTNAMES", "").count(",") or int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         jax.distributed.initialize()
 
@@ -77,7 +80,9 @@ class Interrupted(Exception):
     """A run ended by a signal, after it was saved."""
 
     def __init__(self, number: int, step: int):
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}, saved; the same command goes on from there")
+        super().__init__(
+            f"stopped by {signal.Signals(number).name} after step {step}, saved; the same command goes on from there"
+        )
         self.number, self.step = number, step
 
 

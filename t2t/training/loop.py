@@ -1,4 +1,5 @@
-"""The training loop: batches in, steps, evaluations, checkpoints; and the run that is set up for it and written down after it."""
+"""The training loop: batches in, steps, evaluations, checkpoints; and the run that is set up for it and written down
+after it."""
 
 import dataclasses
 import json
@@ -124,15 +125,22 @@ class _Steps:
         if bad >= self.config.bad_steps:
             self.run.store.wait()
             good = f"The last good checkpoint is step {self.saved}" if self.saved else "There is no checkpoint yet"
-            raise UserError(f"The gradients were not finite for {bad} steps in a row, up to step {step}, so the run stops. {good} in "
-                            f"{self.run.store.folder}. Lower train.schedule.peak, raise train.schedule.warmup, or look at the data.")
+            raise UserError(
+                f"The gradients were not finite for {bad} steps in a row, up to step {step}, so the run stops. {good} "
+                f"in {self.run.store.folder}. "
+                f"Lower train.schedule.peak, raise train.schedule.warmup, or look at the data."
+            )
         return clock
 
     def save(self, step: int) -> None:
         """Begins to save a checkpoint."""
         run, state = self.run, self.run.state
-        meta = {"position": gather_position(self.position), "totals": self.totals, "metrics": self.evaluations,
-                "vocabulary": run.vocabulary.fingerprint()}
+        meta = {
+            "position": gather_position(self.position),
+            "totals": self.totals,
+            "metrics": self.evaluations,
+            "vocabulary": run.vocabulary.fingerprint(),
+        }
         run.store.save(step, state.params, dataclasses.replace(state, params=None), meta)
         self.saved = step
 
@@ -140,25 +148,37 @@ class _Steps:
         """Evaluates every task; with `write`, also leaves eval/ and predictions/."""
         run, results = self.run, {}
         data, begun = run.config.data, time.perf_counter()
-        model = TextModel(config=run.config.model, params=run.state.params, vocabulary=run.vocabulary,
-                          inputs_length=data.inputs_length, targets_length=data.targets_length,
-                          prefix_attention=data.prefix_attention, decode=run.config.decode,
-                          batch_size=run.evaluation_rows, report=self.reporter.say,
-                          place=lambda batch: place_whole(run.mesh, batch))
+        model = TextModel(
+            config=run.config.model,
+            params=run.state.params,
+            vocabulary=run.vocabulary,
+            inputs_length=data.inputs_length,
+            targets_length=data.targets_length,
+            prefix_attention=data.prefix_attention,
+            decode=run.config.decode,
+            batch_size=run.evaluation_rows,
+            report=self.reporter.say,
+            place=lambda batch: place_whole(run.mesh, batch),
+        )
         for task in run.tasks:
             if task.evaluation_split not in task.splits:
                 continue
             found = evaluate(model, task, limit=limit or None, data_dir=data.data_dir)
             results |= {f"{task.name}/{name}": value for name, value in found.metrics.items()}
-            self.reporter.say(f"Step {step}, {task.name} ({found.split}, {found.examples:,} examples): "
-                              + ", ".join(f"{n} {v:.4g}" for n, v in found.metrics.items()))
+            self.reporter.say(
+                f"Step {step}, {task.name} ({found.split}, {found.examples:,} examples): "
+                + ", ".join(f"{n} {v:.4g}" for n, v in found.metrics.items())
+            )
             if write and jax.process_index() == 0:
                 found.write(run.workdir, step)
         losses = [v for n, v in results.items() if n.endswith("/loss")]
         if losses:
             results["loss"] = float(np.mean(losses))
-        self.reporter.write(step, {k: v for k, v in results.items() if k != "loss"}
-                            | {"evaluation_loss": results.get("loss", 0.0), "evaluation_seconds": time.perf_counter() - begun})
+        self.reporter.write(
+            step,
+            {k: v for k, v in results.items() if k != "loss"}
+            | {"evaluation_loss": results.get("loss", 0.0), "evaluation_seconds": time.perf_counter() - begun},
+        )
         return results
 
     def finish(self) -> dict[str, Any]:
@@ -166,8 +186,10 @@ class _Steps:
         run, step = self.run, self.config.steps
         done = run.workdir / "summary.json"
         if run.first >= step and done.is_file():
-            self.reporter.say(f"{run.workdir} is at step {run.first} of {step} already: nothing is left to do. "
-                              "Raise --config.train.steps to go on.")
+            self.reporter.say(
+                f"{run.workdir} is at step {run.first} of {step} already: nothing is left to do. "
+                "Raise --config.train.steps to go on."
+            )
             return json.loads(done.read_text(encoding="utf-8"))
         self.evaluations = self.evaluate(step, self.config.final_eval_examples, write=True)
         if self.saved < step:
@@ -178,22 +200,36 @@ class _Steps:
             draw_curves(run.workdir)
             write_atomically(done, json.dumps(summary, indent=2) + "\n")
             self._show_predictions()
-            self.reporter.say(f"Done: {summary['wall_seconds']:.0f} s of training, {summary['target_tokens']:,} target tokens, "
-                              f"{summary['flops']:.3g} FLOPs, about {summary['energy_kwh']:.3g} kWh. Everything is in {run.workdir}.")
+            self.reporter.say(
+                f"Done: {summary['wall_seconds']:.0f} s of training, {summary['target_tokens']:,} target tokens, "
+                f"{summary['flops']:.3g} FLOPs, about {summary['energy_kwh']:.3g} kWh. Everything is in {run.workdir}."
+            )
         return summary
 
     def _summary(self) -> dict[str, Any]:
         run, statistics = self.run, self.run.loader.statistics
         seconds = self.totals["seconds"]
-        return {"steps": self.config.steps, "parameters": run.parameters, "target_tokens": int(self.totals["target_tokens"]),
-                "wall_seconds": seconds, "flops": self.totals["flops"],
-                "flops_per_second": self.totals["flops"] / seconds if seconds else None, "peak_flops_per_second": self.peak,
-                "skipped_steps": int(self.totals["skipped"]), **footprint(seconds, jax.devices()[0], jax.device_count()),
-                "data": {"examples_per_second": statistics.examples / statistics.seconds if statistics.seconds else None,
-                         "packing_efficiency": statistics.efficiency, "seconds_waited": statistics.waited,
-                         "too_long": statistics.too_long, "filtered": statistics.filtered},
-                "evaluation": self.evaluations, "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
-                "jax": jax.__version__}
+        return {
+            "steps": self.config.steps,
+            "parameters": run.parameters,
+            "target_tokens": int(self.totals["target_tokens"]),
+            "wall_seconds": seconds,
+            "flops": self.totals["flops"],
+            "flops_per_second": self.totals["flops"] / seconds if seconds else None,
+            "peak_flops_per_second": self.peak,
+            "skipped_steps": int(self.totals["skipped"]),
+            **footprint(seconds, jax.devices()[0], jax.device_count()),
+            "data": {
+                "examples_per_second": statistics.examples / statistics.seconds if statistics.seconds else None,
+                "packing_efficiency": statistics.efficiency,
+                "seconds_waited": statistics.waited,
+                "too_long": statistics.too_long,
+                "filtered": statistics.filtered,
+            },
+            "evaluation": self.evaluations,
+            "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+            "jax": jax.__version__,
+        }
 
     def _show_predictions(self, count: int = 3) -> None:
         for task in self.run.tasks:
@@ -202,8 +238,10 @@ class _Steps:
                 self.reporter.say(f"\n{task.name}, some of its predictions ({path}):")
                 for line in path.read_text(encoding="utf-8").splitlines()[:count]:
                     p = json.loads(line)
-                    self.reporter.say(f"  input       {p['inputs'][:160]}\n  prediction  {p['prediction'][:160]}\n"
-                                      f"  target      {p['target'][:160]}\n")
+                    self.reporter.say(
+                        f"  input       {p['inputs'][:160]}\n  prediction  {p['prediction'][:160]}\n"
+                        f"  target      {p['target'][:160]}\n"
+                    )
 
 
 def _print_difference(config: RunConfig, base: RunConfig, say: Callable[[str], None]) -> None:
@@ -211,4 +249,3 @@ def _print_difference(config: RunConfig, base: RunConfig, say: Callable[[str], N
     say("This run differs from the base recipe in:" if changed else "This run is the base recipe.")
     for name, (old, new) in changed.items():
         say(f"  {name}: {new!r} (base: {old!r})")
-

@@ -12,7 +12,8 @@ from t2t.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adafactor:
-    """Shazeer & Stern 2018 with T5's choices: factored second moments, updates clipped at RMS 1 and scaled by the parameter's
+    """Shazeer & Stern 2018 with T5's choices: factored second moments, updates clipped at RMS 1 and scaled by the
+    parameter's
     RMS (at least 1e-3), no momentum, no weight decay. β₂ of step t (from 0) is 1 − (t+1)^−decay."""
 
     name: Literal["adafactor"] = "adafactor"
@@ -22,9 +23,16 @@ class Adafactor:
 
     def transform(self, schedule: Callable) -> optax.GradientTransformation:
         """The update rule at the schedule's rates."""
-        return optax.adafactor(schedule, min_dim_size_to_factor=128, decay_rate=self.decay, clipping_threshold=self.clip,
-                               multiply_by_parameter_scale=self.scale_by_parameter, momentum=None, weight_decay_rate=None,
-                               eps=1e-30)
+        return optax.adafactor(
+            schedule,
+            min_dim_size_to_factor=128,
+            decay_rate=self.decay,
+            clipping_threshold=self.clip,
+            multiply_by_parameter_scale=self.scale_by_parameter,
+            momentum=None,
+            weight_decay_rate=None,
+            eps=1e-30,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +52,9 @@ class AdamW:
 
     def transform(self, schedule: Callable) -> optax.GradientTransformation:
         """The update rule at the schedule's rates."""
-        return optax.adamw(schedule, b1=self.b1, b2=self.b2, eps=self.epsilon, weight_decay=self.weight_decay, mask=_matrices)
+        return optax.adamw(
+            schedule, b1=self.b1, b2=self.b2, eps=self.epsilon, weight_decay=self.weight_decay, mask=_matrices
+        )
 
 
 def _matrices(params: Any) -> Any:

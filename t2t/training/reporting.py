@@ -28,7 +28,7 @@ class Reporter:
         if not active:
             return
         drop_lines_after(self.workdir / METRICS, first)
-        self._file = open(self.workdir / METRICS, "a", encoding="utf-8")
+        self._file = open(self.workdir / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
         from tensorboardX import SummaryWriter
 
         self._events = SummaryWriter(str(self.workdir / "tensorboard"), purge_step=first + 1 if first else None)
@@ -38,8 +38,14 @@ class Reporter:
     def _start_bar(self, first: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._bar = Progress(TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
-                             TextColumn("{task.fields[numbers]}"), TimeRemainingColumn(), transient=False)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            transient=False,
+        )
         self._task = self._bar.add_task("training", total=self.steps, completed=first, numbers="")
         self._bar.start()
 
@@ -125,7 +131,7 @@ def draw_curves(workdir: pathlib.Path) -> pathlib.Path:
     if losses:
         axes[0].plot(*zip(*losses), color="0.75", linewidth=0.7, label="training, each step")
         axes[0].plot(*zip(*_smoothed(losses)), color="C0", label="training")
-        axes[0].set_ylim(0, 1.05 * max(value for _, value in losses[len(losses) // 50:]))
+        axes[0].set_ylim(0, 1.05 * max(value for _, value in losses[len(losses) // 50 :]))
     for name, curve in curves.items():
         axes[0 if name.endswith("/loss") else 1].plot(*zip(*curve), marker="o", markersize=3, label=name)
     for axis, title in zip(axes, ("loss (nats a token)", "measures of the tasks")):
@@ -142,8 +148,13 @@ def draw_curves(workdir: pathlib.Path) -> pathlib.Path:
 def _smoothed(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     """Means over a fiftieth of the points."""
     width = max(len(points) // 50, 1)
-    return [(points[min(i + width, len(points)) - 1][0], sum(v for _, v in points[i:i + width]) / len(points[i:i + width]))
-            for i in range(0, len(points), width)]
+    return [
+        (
+            points[min(i + width, len(points)) - 1][0],
+            sum(v for _, v in points[i : i + width]) / len(points[i : i + width]),
+        )
+        for i in range(0, len(points), width)
+    ]
 
 
 def _duration(seconds: float) -> str:

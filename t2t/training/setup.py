@@ -1,4 +1,5 @@
-"""Everything a run needs before its first step: tasks, vocabulary, model, optimizer, mesh, data, and where it stopped."""
+"""Everything a run needs before its first step: tasks, vocabulary, model, optimizer, mesh, data, and where it
+stopped."""
 
 import dataclasses
 import pathlib
@@ -64,11 +65,21 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     model, schedule = build(config.model), make_schedule(config.train.schedule, config.train.steps)
     transform = config.train.optimizer.transform(schedule)
     abstract, shardings = _abstract_state(config, mesh, transform)
-    store = Store(workdir / "checkpoints", keep=config.train.keep, best=config.train.best_metric,
-                  smaller_is_better=config.train.best_is_smallest, report=say)
+    store = Store(
+        workdir / "checkpoints",
+        keep=config.train.keep,
+        best=config.train.best_metric,
+        smaller_is_better=config.train.best_is_smallest,
+        report=say,
+    )
     restored = store.restore_newest(abstract.params, dataclasses.replace(abstract, params=None))
     if restored is None:
-        state, first, position, totals = _first_state(config, model, transform, shardings, say), 0, None, dict(NOTHING_YET)
+        state, first, position, totals = (
+            _first_state(config, model, transform, shardings, say),
+            0,
+            None,
+            dict(NOTHING_YET),
+        )
     else:
         params, rest, meta = restored
         state = dataclasses.replace(rest, params=params)
@@ -77,15 +88,33 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     if jax.process_index() == 0:
         save_config(workdir, config)
     loader = _loader(config, shares, vocabulary, position)
-    step = jax.jit(make_train_step(model, transform, schedule, config.train), donate_argnums=0,
-                   out_shardings=(shardings, None))
+    step = jax.jit(
+        make_train_step(model, transform, schedule, config.train), donate_argnums=0, out_shardings=(shardings, None)
+    )
     parameters = param_count(config.model)
     shape = " × ".join(f"{name} {size}" for name, size in mesh.shape.items())
-    say(f"{parameters:,} parameters · vocabulary of {vocabulary.size:,} · mesh {shape} · batches of "
-        f"{config.train.batch_size} rows" + (f" in {config.train.microbatches} parts" if config.train.microbatches > 1 else "")
-        + f" · {', '.join(f'{t.name} {100 * s:.0f} %' for t, s in shares)}")
-    return Run(config, workdir, say, tasks, vocabulary, mesh, state, step, loader, store, first,
-               position if position is not None else [[0, 0]] * config.data.shards, totals, parameters)
+    say(
+        f"{parameters:,} parameters · vocabulary of {vocabulary.size:,} · mesh {shape} · batches of "
+        f"{config.train.batch_size} rows"
+        + (f" in {config.train.microbatches} parts" if config.train.microbatches > 1 else "")
+        + f" · {', '.join(f'{t.name} {100 * s:.0f} %' for t, s in shares)}"
+    )
+    return Run(
+        config,
+        workdir,
+        say,
+        tasks,
+        vocabulary,
+        mesh,
+        state,
+        step,
+        loader,
+        store,
+        first,
+        position if position is not None else [[0, 0]] * config.data.shards,
+        totals,
+        parameters,
+    )
 
 
 def find_tasks(config: RunConfig) -> list[tuple[Task, float]]:
@@ -111,36 +140,62 @@ def _abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) 
     state = jax.eval_shape(lambda p: new_state(p, transform), params)
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     shardings = jax.tree.map(lambda _: replicated, state)
-    shardings = dataclasses.replace(shardings, params=of_params,
-                                    optimizer=optimizer_shardings(mesh, state.optimizer, params, of_params))
+    shardings = dataclasses.replace(
+        shardings, params=of_params, optimizer=optimizer_shardings(mesh, state.optimizer, params, of_params)
+    )
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
     return state, shardings
 
 
-def _first_state(config: RunConfig, model: nn.Module, transform: Any, shardings: TrainState,
-                 say: Callable[[str], None]) -> TrainState:
+def _first_state(
+    config: RunConfig, model: nn.Module, transform: Any, shardings: TrainState, say: Callable[[str], None]
+) -> TrainState:
     """The state before the first step: initialised, or from another run's parameters."""
     if config.init_from:
-        abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-                                nn.meta.unbox(abstract_params(config.model)), shardings.params)
+        abstract = jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+            nn.meta.unbox(abstract_params(config.model)),
+            shardings.params,
+        )
         params, step = restore_params(pathlib.Path(config.init_from) / "checkpoints", abstract, report=say)
         say(f"Starting from the parameters of {config.init_from}, step {step}.")
         return jax.jit(lambda p: new_state(p, transform), out_shardings=shardings, donate_argnums=0)(params)
 
     def initial(key):
-        features = {name: jnp.zeros((1, 8), jnp.int32) for side in ("encoder", "decoder")
-                    for name in (f"{side}_inputs", f"{side}_segments", f"{side}_positions")}
+        features = {
+            name: jnp.zeros((1, 8), jnp.int32)
+            for side in ("encoder", "decoder")
+            for name in (f"{side}_inputs", f"{side}_segments", f"{side}_positions")
+        }
         return new_state(nn.meta.unbox(model.init(key, features)["params"]), transform)
 
     return jax.jit(initial, out_shardings=shardings)(jax.random.key(config.train.seed))
 
 
-def _loader(config: RunConfig, shares: list[tuple[Task, float]], vocabulary: Vocabulary, start: Position | None) -> Loader:
+def _loader(
+    config: RunConfig, shares: list[tuple[Task, float]], vocabulary: Vocabulary, start: Position | None
+) -> Loader:
     data = config.data
     lengths = (data.inputs_length, data.targets_length)
-    parts = [task.part("train", vocabulary, lengths=lengths, rate=share, data_dir=data.data_dir) for task, share in shares if share]
+    parts = [
+        task.part("train", vocabulary, lengths=lengths, rate=share, data_dir=data.data_dir)
+        for task, share in shares
+        if share
+    ]
     converter = make_converter(config.model, *lengths, data.prefix_attention, data.loss_on_inputs)
-    layout = Layout(converter=converter, batch_size=config.train.batch_size, packing=data.packing, buckets=data.buckets,
-                    too_long=data.too_long)
-    return Loader(make_streams(parts, seed=config.train.seed, shards=data.shards), layout, host=jax.process_index(),
-                  hosts=jax.process_count(), start=start, workers=data.workers, prefetch=data.prefetch)
+    layout = Layout(
+        converter=converter,
+        batch_size=config.train.batch_size,
+        packing=data.packing,
+        buckets=data.buckets,
+        too_long=data.too_long,
+    )
+    return Loader(
+        make_streams(parts, seed=config.train.seed, shards=data.shards),
+        layout,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        start=start,
+        workers=data.workers,
+        prefetch=data.prefetch,
+    )

@@ -12,7 +12,14 @@ from t2t.errors import ConfigError
 from t2t.training.config import MeshConfig
 
 # Data parallelism is this table on a mesh with fsdp = tensor = 1.
-RULES: Mapping[str, str | None] = {"vocab": "tensor", "mlp": "tensor", "heads": "tensor", "kv": None, "embed": "fsdp", "layers": None}
+RULES: Mapping[str, str | None] = {
+    "vocab": "tensor",
+    "mlp": "tensor",
+    "heads": "tensor",
+    "kv": None,
+    "embed": "fsdp",
+    "layers": None,
+}
 BATCH_AXES = ("data", "fsdp")
 
 
@@ -25,8 +32,10 @@ def make_mesh(config: MeshConfig) -> Mesh:
     sizes, count = [config.data, config.fsdp, config.tensor], jax.device_count()
     rest = int(np.prod([s for s in sizes if s != -1]))
     if count % rest or (-1 not in sizes and rest != count):
-        raise ConfigError(f"train.mesh: data {config.data} × fsdp {config.fsdp} × tensor {config.tensor} does not make the "
-                          f"{count} devices there are: set one of them to -1, or make their product {count}.")
+        raise ConfigError(
+            f"train.mesh: data {config.data} × fsdp {config.fsdp} × tensor {config.tensor} does not make the "
+            f"{count} devices there are: set one of them to -1, or make their product {count}."
+        )
     shape = tuple(count // rest if s == -1 else s for s in sizes)
     return jax.make_mesh(shape, ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
 
@@ -34,6 +43,7 @@ def make_mesh(config: MeshConfig) -> Mesh:
 def param_shardings(mesh: Mesh, boxed: Any) -> Any:
     """The sharding of every parameter, by the names in its box. A dimension that its mesh axis does not divide is whole
     on every device."""
+
     def of(leaf):
         if not isinstance(leaf, nn.Partitioned):
             return NamedSharding(mesh, PartitionSpec())
@@ -49,8 +59,10 @@ def param_shardings(mesh: Mesh, boxed: Any) -> Any:
 def optimizer_shardings(mesh: Mesh, optimizer_state: Any, params: Any, shardings: Any) -> Any:
     """The sharding of an optimizer's state: a moment lies where its parameter does; what has another shape (a factored
     moment, a counter) is small and whole on every device."""
-    by_path = {path: (leaf.shape, sharding) for (path, leaf), sharding in
-               zip(jax.tree_util.tree_flatten_with_path(params)[0], jax.tree.leaves(shardings))}
+    by_path = {
+        path: (leaf.shape, sharding)
+        for (path, leaf), sharding in zip(jax.tree_util.tree_flatten_with_path(params)[0], jax.tree.leaves(shardings))
+    }
 
     def of(path, leaf):
         for start in range(len(path)):
@@ -67,9 +79,11 @@ def check_batch(mesh: Mesh, batch_size: int, microbatches: int = 1) -> None:
     shares = mesh.shape["data"] * mesh.shape["fsdp"] * microbatches
     if batch_size % shares:
         below, above = batch_size // shares * shares, -(-batch_size // shares) * shares
-        raise ConfigError(f"train.batch_size {batch_size} does not divide over data {mesh.shape['data']} × fsdp "
-                          f"{mesh.shape['fsdp']} devices and {microbatches} microbatches: use "
-                          + (f"{below} or {above}." if below else f"{above}."))
+        raise ConfigError(
+            f"train.batch_size {batch_size} does not divide over data {mesh.shape['data']} × fsdp "
+            f"{mesh.shape['fsdp']} devices and {microbatches} microbatches: use "
+            + (f"{below} or {above}." if below else f"{above}.")
+        )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -85,6 +99,7 @@ def place_rows(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Arr
 def place_whole(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
     """A global batch that every host has, onto all devices; whole on each where its rows do not divide."""
     shares = mesh.shape["data"] * mesh.shape["fsdp"]
+
     def put(v):
         sharding = batch_sharding(mesh) if len(v) % shares == 0 else NamedSharding(mesh, PartitionSpec())
         return jax.make_array_from_callback(v.shape, sharding, lambda index: v[index])

@@ -33,24 +33,32 @@ class TrainState:
 
 def new_state(params: Any, transform: optax.GradientTransformation) -> TrainState:
     """The state before the first step."""
+
     def zero():
         return jnp.zeros((), jnp.int32)
 
     return TrainState(step=zero(), params=params, optimizer=transform.init(params), skipped=zero(), bad_in_a_row=zero())
 
 
-def make_train_step(model: nn.Module, transform: optax.GradientTransformation, schedule: Callable,
-                    config: TrainConfig) -> Callable[[TrainState, Mapping[str, jax.Array]], tuple[TrainState, dict]]:
+def make_train_step(
+    model: nn.Module, transform: optax.GradientTransformation, schedule: Callable, config: TrainConfig
+) -> Callable[[TrainState, Mapping[str, jax.Array]], tuple[TrainState, dict]]:
     """The function (state, batch) → (state, metrics), to be jitted with the state donated.
 
     The loss is a sum over target tokens, divided by their number in the whole batch, over all devices and microbatches.
     Dropout draws from (seed, step, microbatch): a resumed run draws what an uninterrupted one would have. A step whose
     gradients are not finite changes neither parameters nor the optimizer's state.
     """
+
     def loss_sum(params, batch, key):
         logits = model.apply({"params": params}, batch, rngs={"dropout": key})
-        return cross_entropy(logits, batch["targets"], batch["loss_weights"], z_loss=config.z_loss,
-                             label_smoothing=config.label_smoothing)
+        return cross_entropy(
+            logits,
+            batch["targets"],
+            batch["loss_weights"],
+            z_loss=config.z_loss,
+            label_smoothing=config.label_smoothing,
+        )
 
     gradients_of = jax.value_and_grad(loss_sum, has_aux=True)
 
@@ -61,10 +69,13 @@ def make_train_step(model: nn.Module, transform: optax.GradientTransformation, s
         # Rows i, i + m, i + 2m … make microbatch i, so that every device keeps its own rows.
         parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, config.microbatches, *x.shape[1:]), 1, 0), batch)
         keys = jax.random.split(key, config.microbatches)
-        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype),
-                            jax.eval_shape(gradients_of, params, jax.tree.map(lambda x: x[0], parts), key))
-        return jax.lax.scan(lambda total, part: (jax.tree.map(jnp.add, total, gradients_of(params, *part)), None),
-                            zero, (parts, keys))[0]
+        zero = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype),
+            jax.eval_shape(gradients_of, params, jax.tree.map(lambda x: x[0], parts), key),
+        )
+        return jax.lax.scan(
+            lambda total, part: (jax.tree.map(jnp.add, total, gradients_of(params, *part)), None), zero, (parts, keys)
+        )[0]
 
     def train_step(state: TrainState, batch: Mapping[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.key(config.seed, impl=config.prng), state.step)
@@ -83,11 +94,23 @@ def make_train_step(model: nn.Module, transform: optax.GradientTransformation, s
 
         params, optimizer = jax.lax.cond(finite, update, lambda *unchanged: unchanged, state.params, state.optimizer)
         bad = 1 - finite.astype(jnp.int32)
-        new = TrainState(step=state.step + 1, params=params, optimizer=optimizer, skipped=state.skipped + bad,
-                         bad_in_a_row=(state.bad_in_a_row + 1) * bad)
-        metrics = {"loss": sums["nll"] / tokens, "objective": loss / normaliser, "accuracy": sums["correct"] / tokens,
-                   "gradient_norm": norm, "learning_rate": schedule(state.step), "target_tokens": sums["weights"],
-                   "skipped": new.skipped, "bad_in_a_row": new.bad_in_a_row}
+        new = TrainState(
+            step=state.step + 1,
+            params=params,
+            optimizer=optimizer,
+            skipped=state.skipped + bad,
+            bad_in_a_row=(state.bad_in_a_row + 1) * bad,
+        )
+        metrics = {
+            "loss": sums["nll"] / tokens,
+            "objective": loss / normaliser,
+            "accuracy": sums["correct"] / tokens,
+            "gradient_norm": norm,
+            "learning_rate": schedule(state.step),
+            "target_tokens": sums["weights"],
+            "skipped": new.skipped,
+            "bad_in_a_row": new.bad_in_a_row,
+        }
         return new, metrics
 
     return train_step

@@ -15,11 +15,26 @@ from t2t.errors import CheckpointError
 from t2t.tasks import Task
 from t2t.training.config import RunConfig
 
-# What may change when a run continues: how long, how often, how it is shown, laid out and decoded, but not what it computes.
+# What may change when a run continues: how long, how often, how it is shown, laid out and decoded, but not what it
+# computes.
 # A schedule that decays until the last step decays until the new one.
-MAY_CHANGE = ("train.steps", "train.log_every", "train.eval_every", "train.eval_examples", "train.final_eval_examples",
-              "train.checkpoint_every", "train.keep", "train.best_metric", "train.best_is_smallest", "train.bad_steps",
-              "train.mesh", "data.workers", "data.prefetch", "data.data_dir", "decode")
+MAY_CHANGE = (
+    "train.steps",
+    "train.log_every",
+    "train.eval_every",
+    "train.eval_examples",
+    "train.final_eval_examples",
+    "train.checkpoint_every",
+    "train.keep",
+    "train.best_metric",
+    "train.best_is_smallest",
+    "train.bad_steps",
+    "train.mesh",
+    "data.workers",
+    "data.prefetch",
+    "data.data_dir",
+    "decode",
+)
 SAMPLE = 1_000_000  # texts that a vocabulary is trained on at most
 
 
@@ -35,12 +50,18 @@ def check_config(workdir: pathlib.Path, config: RunConfig) -> None:
     new = as_dict(config)
     if not new["model"]["vocab_size"]:
         saved["model"]["vocab_size"] = 0  # filled in by the run
-    changed = {name: pair for name, pair in difference(new, saved).items()
-               if not any(name == m or name.startswith(m + ".") for m in MAY_CHANGE)}
+    changed = {
+        name: pair
+        for name, pair in difference(new, saved).items()
+        if not any(name == m or name.startswith(m + ".") for m in MAY_CHANGE)
+    }
     if changed:
         lines = [f"  {name}: {old!r} in the workdir, {value!r} now" for name, (old, value) in changed.items()]
-        raise CheckpointError(f"{workdir} holds a run of a different config:\n" + "\n".join(lines)
-                              + "\nUse another --workdir, or the config it was made with.")
+        raise CheckpointError(
+            f"{workdir} holds a run of a different config:\n"
+            + "\n".join(lines)
+            + "\nUse another --workdir, or the config it was made with."
+        )
 
 
 def save_config(workdir: pathlib.Path, config: RunConfig) -> None:
@@ -60,8 +81,10 @@ def resolve_vocabulary(workdir: pathlib.Path, config: RunConfig, tasks: Iterable
     elif (found := vocabularies.from_name(name)) is None:
         say(f"Training a vocabulary of {vocabularies.trained_size(name):,} pieces on the training texts …")
         found = vocabularies.train_sentencepiece(
-            training_texts(list(tasks), config.data.data_dir), vocabularies.trained_size(name),
-            model_type="bpe" if name.startswith("bpe") else "unigram")
+            training_texts(list(tasks), config.data.data_dir),
+            vocabularies.trained_size(name),
+            model_type="bpe" if name.startswith("bpe") else "unigram",
+        )
     if jax.process_index() == 0:
         found.save(folder)
     return found

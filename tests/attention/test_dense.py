@@ -1,4 +1,5 @@
-"""Dense attention equals a float64 reference written from the paper's equation, and its gradient that of finite differences."""
+"""Dense attention equals a float64 reference written from the paper's equation, and its gradient that of finite
+differences."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,9 @@ from t2t.attention import attend, bidirectional, causal, local
 
 def reference(q, k, v, allowed, bias=0.0, scale=None):
     q, k, v = (np.asarray(x, np.float64) for x in (q, k, v))
-    logits = np.einsum("bnhk,bmhk->bhnm", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale) + np.asarray(bias, np.float64)
+    logits = np.einsum("bnhk,bmhk->bhnm", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale) + np.asarray(
+        bias, np.float64
+    )
     weights = np.where(allowed, np.exp(logits - logits.max(-1, keepdims=True)), 0.0)
     total = weights.sum(-1, keepdims=True)
     return np.einsum("bhnm,bmhk->bnhk", np.divide(weights, total, out=np.zeros_like(weights), where=total > 0), v)
@@ -89,13 +92,17 @@ def test_bfloat16_computes_its_softmax_in_float32(qkv):
     np.testing.assert_allclose(out.astype(jnp.float32), reference(q, k, v, causal().mask(7)), atol=2e-2)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"key": (2, 7, 2, 4)}, "expected query"),
-    ({"query_segments": (2, 7)}, "go together"),
-    ({"query_segments": (2, 6), "key_segments": (2, 7)}, r"expected query_segments \(2, 7\)"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": (2, 7, 2, 4)}, "expected query"),
+        ({"query_segments": (2, 7)}, "go together"),
+        ({"query_segments": (2, 6), "key_segments": (2, 7)}, r"expected query_segments \(2, 7\)"),
+    ],
+)
 def test_shapes_that_do_not_fit_are_named(qkv, change, message):
     arguments = dict(zip(("query", "key", "value"), qkv)) | {
-        name: jnp.ones(shape, jnp.int32 if "segments" in name else jnp.float32) for name, shape in change.items()}
+        name: jnp.ones(shape, jnp.int32 if "segments" in name else jnp.float32) for name, shape in change.items()
+    }
     with pytest.raises(ValueError, match=message):
         attend(**arguments)

@@ -14,7 +14,8 @@ def example(inputs, targets):
 
 def test_encoder_decoder_golden():
     batch = EncoderDecoderConverter(inputs_length=10, targets_length=7)(
-        [[example([7, 8, 5, 1], [3, 9, 1]), example([8, 4, 9, 3, 1], [4, 1])]], (10, 7))
+        [[example([7, 8, 5, 1], [3, 9, 1]), example([8, 4, 9, 3, 1], [4, 1])]], (10, 7)
+    )
     assert batch["encoder_inputs"].tolist() == [[7, 8, 5, 1, 8, 4, 9, 3, 1, 0]]
     assert batch["encoder_segments"].tolist() == [[1, 1, 1, 1, 2, 2, 2, 2, 2, 0]]
     assert batch["encoder_positions"].tolist() == [[0, 1, 2, 3, 0, 1, 2, 3, 4, 0]]
@@ -74,6 +75,8 @@ def test_packing_loses_nothing_and_never_overflows(sizes, rows):
             found.append((batch["encoder_inputs"][row][inside].tolist(), batch["targets"][row][outside].tolist()))
             np.testing.assert_array_equal(batch["encoder_positions"][row][inside], np.arange(inside.sum()))
             assert batch["decoder_inputs"][row][outside][0] == 0
-            np.testing.assert_array_equal(batch["decoder_inputs"][row][outside][1:], batch["targets"][row][outside][:-1])
+            np.testing.assert_array_equal(
+                batch["decoder_inputs"][row][outside][1:], batch["targets"][row][outside][:-1]
+            )
     given_examples = [(e["inputs"].tolist(), e["targets"].tolist()) for e in examples[:fitted]]
     assert sorted(found) == sorted(given_examples)

@@ -18,14 +18,17 @@ def write(path, text):
     return str(path)
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("a.tsv", "inputs\ttargets\nä b\t\"c\"\nd\te\n"),
-    ("a.tsv.gz", "inputs\ttargets\nä b\t\"c\"\nd\te\n"),
-    ("crlf.tsv", "\ufeffinputs\ttargets\r\nä b\t\"c\"\r\nd\te\r\n"),
-    ("no_end.tsv", "x\tinputs\ttargets\n1\tä b\t\"c\"\n2\td\te"),
-    ("a.csv", 'inputs,targets\nä b,"""c"""\nd,e\n'),
-    ("a.jsonl", '{"inputs": "ä b", "targets": "\\"c\\""}\n{"targets": "e", "inputs": "d", "more": 1}\n'),
-])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tsv", 'inputs\ttargets\nä b\t"c"\nd\te\n'),
+        ("a.tsv.gz", 'inputs\ttargets\nä b\t"c"\nd\te\n'),
+        ("crlf.tsv", '\ufeffinputs\ttargets\r\nä b\t"c"\r\nd\te\r\n'),
+        ("no_end.tsv", 'x\tinputs\ttargets\n1\tä b\t"c"\n2\td\te'),
+        ("a.csv", 'inputs,targets\nä b,"""c"""\nd,e\n'),
+        ("a.jsonl", '{"inputs": "ä b", "targets": "\\"c\\""}\n{"targets": "e", "inputs": "d", "more": 1}\n'),
+    ],
+)
 def test_the_same_examples_in_every_format(tmp_path, name, text):
     examples = open_file(write(tmp_path / name, text), PAIR)
     assert [(e["inputs"], e["targets"]) for e in (examples[0], examples[1])] == [("ä b", '"c"'), ("d", "e")]
@@ -44,20 +47,31 @@ def test_a_quoted_cell_may_span_lines(tmp_path):
     assert open_file(write(tmp_path / "a.csv", 'inputs,targets\n"a\nb",c\n'), PAIR)[0]["inputs"] == "a\nb"
 
 
-@pytest.mark.parametrize(("name", "text", "message"), [
-    ("a.tsv", "inputs\ttargets\na\tb\nc\n", r"a\.tsv, line 3: expected 2 columns \(inputs, targets\), found 1: 'c'"),
-    ("a.tsv", "inputs\ttargts\na\tb\n", r"line 1 \(the header\): Unknown column 'targets'\. Did you mean 'targts'"),
-    ("a.tsv", "inputs\ttargets\n", "a header line and no examples"),
-    ("a.csv", "inputs,targets\na,b,c\n", r"a\.csv, line 2: expected 2 columns"),
-    ("a.csv", 'inputs,targets\n"a,b\n', r"a\.csv, line \d+: .*quotes"),
-    ("a.jsonl", '{"inputs": "a", "targets": "b"}\n{"inputs": "a"\n', r"a\.jsonl, line 2: no JSON"),
-    ("a.jsonl", '{"inputs": "a", "target": "b"}\n', r"a\.jsonl, line 1: Unknown column 'targets'\. Did you mean 'target'"),
-    ("a.jsonl", '{"inputs": "a", "targets": 3}\n', r"line 1, 'targets': expected text, found 3"),
-    ("a.jsonl", "[1]\n", "expected a JSON object"),
-    ("a.txt", "", "is empty: expected at least one line"),
-    ("a.tsv", b"inputs\ttargets\nok\tok\nbad\t\xff\n", r"line 3: byte 26 of the file \(0xff\) is not UTF-8.*iconv"),
-    ("a.tsv.gz", None, "no whole gzip file"),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "a.tsv",
+            "inputs\ttargets\na\tb\nc\n",
+            r"a\.tsv, line 3: expected 2 columns \(inputs, targets\), found 1: 'c'",
+        ),
+        ("a.tsv", "inputs\ttargts\na\tb\n", r"line 1 \(the header\): Unknown column 'targets'\. Did you mean 'targts'"),
+        ("a.tsv", "inputs\ttargets\n", "a header line and no examples"),
+        ("a.csv", "inputs,targets\na,b,c\n", r"a\.csv, line 2: expected 2 columns"),
+        ("a.csv", 'inputs,targets\n"a,b\n', r"a\.csv, line \d+: .*quotes"),
+        ("a.jsonl", '{"inputs": "a", "targets": "b"}\n{"inputs": "a"\n', r"a\.jsonl, line 2: no JSON"),
+        (
+            "a.jsonl",
+            '{"inputs": "a", "target": "b"}\n',
+            r"a\.jsonl, line 1: Unknown column 'targets'\. Did you mean 'target'",
+        ),
+        ("a.jsonl", '{"inputs": "a", "targets": 3}\n', r"line 1, 'targets': expected text, found 3"),
+        ("a.jsonl", "[1]\n", "expected a JSON object"),
+        ("a.txt", "", "is empty: expected at least one line"),
+        ("a.tsv", b"inputs\ttargets\nok\tok\nbad\t\xff\n", r"line 3: byte 25 of the file \(0xff\) is not UTF-8.*iconv"),
+        ("a.tsv.gz", None, "no whole gzip file"),
+    ],
+)
 def test_mistakes_name_file_and_line(tmp_path, name, text, message):
     path = tmp_path / name
     if text is None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from t2t.data import DataConfig
 from t2t.data.converters import EncoderDecoderConverter
 from t2t.data.loader import Layout, Loader, evaluation_batches, merge_positions
 from t2t.data.stream import Part, make_streams
 from t2t.errors import ConfigError, DataError
-from t2t.data import DataConfig
 
 CONVERTER = EncoderDecoderConverter(inputs_length=16, targets_length=8)
 LAYOUTS = {"plain": dict(packing=False), "packed": dict(packing=True), "buckets": dict(packing=False, buckets=(4, 8))}
@@ -24,8 +24,10 @@ class Numbers:
 
     def __getitem__(self, i):
         generator = np.random.default_rng(int(i) + self.offset)
-        return {"inputs": generator.integers(3, 50, generator.integers(1, 9)),
-                "targets": generator.integers(3, 50, generator.integers(1, 6))}
+        return {
+            "inputs": generator.integers(3, 50, generator.integers(1, 9)),
+            "targets": generator.integers(3, 50, generator.integers(1, 6)),
+        }
 
 
 def keep(example, generator):
@@ -49,7 +51,9 @@ def assert_same(a, b):
         np.testing.assert_array_equal(a[0][name], b[0][name])
 
 
-@pytest.mark.parametrize(("layout", "shards"), [("plain", 1), ("plain", 2), ("packed", 1), ("packed", 2), ("buckets", 1)])
+@pytest.mark.parametrize(
+    ("layout", "shards"), [("plain", 1), ("plain", 2), ("packed", 1), ("packed", 2), ("buckets", 1)]
+)
 def test_goes_on_exactly_from_every_position(layout, shards):
     reference = take(loader(layout, shards), 24)
     for k in (1, 2, 5, 15, 16, 17, 22):
@@ -78,7 +82,9 @@ def test_statistics_count_what_was_read():
     batches = take(made, 12)
     statistics = made.statistics
     assert statistics.filtered > 0
-    assert statistics.tokens >= sum(int((b["encoder_segments"] > 0).sum() + (b["decoder_segments"] > 0).sum()) for b, _ in batches)
+    assert statistics.tokens >= sum(
+        int((b["encoder_segments"] > 0).sum() + (b["decoder_segments"] > 0).sum()) for b, _ in batches
+    )
     assert 0.5 < statistics.efficiency <= 1.0
     assert statistics.examples > 4 * 12  # packing puts several into a row
 
@@ -111,7 +117,13 @@ def test_errors_of_the_data_reach_the_consumer():
         raise DataError("line 7 is malformed")
 
     with pytest.raises(DataError, match="line 7 is malformed"):
-        take(Loader(make_streams([Part(Numbers(5, 0), broken)], seed=0), Layout(converter=CONVERTER, batch_size=2, packing=True)), 1)
+        take(
+            Loader(
+                make_streams([Part(Numbers(5, 0), broken)], seed=0),
+                Layout(converter=CONVERTER, batch_size=2, packing=True),
+            ),
+            1,
+        )
 
 
 def test_sizes_that_do_not_divide_are_refused():
@@ -123,7 +135,9 @@ def test_sizes_that_do_not_divide_are_refused():
 
 @pytest.mark.parametrize("rates", [(1.0, 3.0), (0.2, 0.5, 0.3), (1.0, 1.0, 1.0)])
 def test_any_stretch_of_the_stream_is_mixed_by_rate(rates):
-    parts = [Part([{"part": i, "n": n} for n in range(7 + i)], lambda e, g: dict(e), rate) for i, rate in enumerate(rates)]
+    parts = [
+        Part([{"part": i, "n": n} for n in range(7 + i)], lambda e, g: dict(e), rate) for i, rate in enumerate(rates)
+    ]
     (stream,) = make_streams(parts, seed=3)
     drawn = np.asarray([stream[i]["part"] for i in range(600)])
     for i, rate in enumerate(rates):
@@ -142,7 +156,7 @@ def test_evaluation_sees_every_example_once():
     seen = []
     for batch, indices in evaluation_batches(examples, CONVERTER, batch_size=5, buckets=(4, 8)):
         assert batch["encoder_inputs"].shape[0] == 5
-        assert (batch["loss_weights"][len(indices):] == 0).all()
+        assert (batch["loss_weights"][len(indices) :] == 0).all()
         for row, i in enumerate(indices):
             n = len(examples[i]["inputs"])
             np.testing.assert_array_equal(batch["encoder_inputs"][row, :n], examples[i]["inputs"])
@@ -150,13 +164,16 @@ def test_evaluation_sees_every_example_once():
     assert sorted(seen) == list(range(23))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"buckets": (8,), "packing": True}, "packing and buckets"),
-    ({"buckets": (8, 4), "packing": False}, "increasing"),
-    ({"buckets": (8,), "packing": False, "shards": 2}, "set shards to 1"),
-    ({"format": "xls"}, "Unknown format 'xls'"),
-    ({"validation": "a.tsv"}, "train names none"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"buckets": (8,), "packing": True}, "packing and buckets"),
+        ({"buckets": (8, 4), "packing": False}, "increasing"),
+        ({"buckets": (8,), "packing": False, "shards": 2}, "set shards to 1"),
+        ({"format": "xls"}, "Unknown format 'xls'"),
+        ({"validation": "a.tsv"}, "train names none"),
+    ],
+)
 def test_impossible_configs_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(**change)

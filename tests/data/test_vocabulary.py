@@ -11,6 +11,7 @@ from t2t.data.vocabulary import from_name, load, trained_size
 from t2t.errors import DataError
 
 TEXTS = ["walk left twice and jump", "jump around left", "look right thrice after run", "ein großer Hund läuft"] * 30
+OTHER = [text.replace("walk", "march") for text in TEXTS]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def _shared():
 def test_training_is_deterministic_and_ids_are_t5s(trained):
     again = train_sentencepiece(TEXTS, 330)
     assert again.fingerprint() == trained.fingerprint()
-    assert train_sentencepiece(TEXTS, 340).fingerprint() != trained.fingerprint()
+    assert train_sentencepiece(OTHER, 330).fingerprint() != trained.fingerprint()
     assert (trained.eos_id, trained.unk_id, trained.size - trained.pieces) == (1, 2, 100)
     assert trained.sentinel(0) == trained.size - 1
     assert trained.sentinel(99) == trained.pieces
@@ -59,8 +60,9 @@ def test_training_is_deterministic_and_ids_are_t5s(trained):
 
 
 def test_t5s_own_model(shared_data):
-    vocabulary = SentencePieceVocabulary(next((shared_data / "tokenizers").rglob("*trax*sentencepiece*.model"), None)
-                                         or _t5_model(shared_data))
+    vocabulary = SentencePieceVocabulary(
+        next((shared_data / "tokenizers").rglob("*trax*sentencepiece*.model"), None) or _t5_model(shared_data)
+    )
     assert vocabulary.pieces == 32_000
     assert vocabulary.size == 32_100
     assert vocabulary.sentinel(0) == 32_099
@@ -84,7 +86,7 @@ def test_saved_and_loaded_and_sent_to_workers(trained, tmp_path):
             assert other.fingerprint() == vocabulary.fingerprint()
             assert other.encode("jump left") == vocabulary.encode("jump left")
     model = tmp_path / "sentencepiece" / "sentencepiece.model"
-    model.write_bytes(train_sentencepiece(TEXTS, 340).model)
+    model.write_bytes(train_sentencepiece(OTHER, 330).model)
     with pytest.raises(DataError, match="is not the model that vocabulary.json was saved with"):
         load(tmp_path / "sentencepiece")
 

@@ -10,15 +10,33 @@ from t2t.models import param_count
 
 # Exact: what the Hugging Face classes of T5 and GPT-2 count for the published configs.
 EXACT = {
-    "t5_small": 60_506_624, "t5_base": 222_903_552, "t5_large": 737_668_096, "t5_3b": 2_851_598_336, "t5_11b": 11_307_321_344,
-    "t5_v1_1_small": 76_961_152, "t5_v1_1_base": 247_577_856, "t5_v1_1_large": 783_150_080, "t5_v1_1_xl": 2_849_757_184,
-    "t5_v1_1_xxl": 11_135_332_352, "gpt2_small": 124_439_808, "gpt2_medium": 354_823_168, "gpt2_large": 774_030_080,
+    "t5_small": 60_506_624,
+    "t5_base": 222_903_552,
+    "t5_large": 737_668_096,
+    "t5_3b": 2_851_598_336,
+    "t5_11b": 11_307_321_344,
+    "t5_v1_1_small": 76_961_152,
+    "t5_v1_1_base": 247_577_856,
+    "t5_v1_1_large": 783_150_080,
+    "t5_v1_1_xl": 2_849_757_184,
+    "t5_v1_1_xxl": 11_135_332_352,
+    "gpt2_small": 124_439_808,
+    "gpt2_medium": 354_823_168,
+    "gpt2_large": 774_030_080,
     "gpt2_xl": 1_557_611_200,
 }
 # As the papers print them, in millions; GPT-3's count neither position tables nor always the same rounding.
 PRINTED = {
-    "transformer_base": 65, "transformer_big": 213, "gpt3_125m": 125, "gpt3_350m": 350, "gpt3_760m": 760, "gpt3_1_3b": 1_300,
-    "gpt3_2_7b": 2_700, "gpt3_6_7b": 6_700, "gpt3_13b": 13_000, "gpt3_175b": 175_000,
+    "transformer_base": 65,
+    "transformer_big": 213,
+    "gpt3_125m": 125,
+    "gpt3_350m": 350,
+    "gpt3_760m": 760,
+    "gpt3_1_3b": 1_300,
+    "gpt3_2_7b": 2_700,
+    "gpt3_6_7b": 6_700,
+    "gpt3_13b": 13_000,
+    "gpt3_175b": 175_000,
 }
 
 

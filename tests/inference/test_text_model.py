@@ -270,18 +270,10 @@ def test_a_damaged_newest_checkpoint_is_passed_over_aloud(workdir):
     path.write_bytes(data)
     said = []
     assert scale_of(t2t.load(folder, report=said.append), params) == 2.0
-    assert (
-        len(said) == 1
-    )
-    assert (
-        "step 30 cannot be used" in said[0]
-    )
-    assert (
-        "is damaged" in said[0]
-    )
-    assert (
-        "trying the one before" in said[0]
-    )
+    assert len(said) == 1
+    assert "step 30 cannot be used" in said[0]
+    assert "is damaged" in said[0]
+    assert "trying the one before" in said[0]
     with pytest.raises(CheckpointError, match="No checkpoint that was asked for"):
         t2t.load(folder, 30, report=said.append)
 

@@ -14,8 +14,10 @@ def test_golden_buckets():
     both = relative_bucket(np.asarray(DISTANCES), bidirectional=True)
     np.testing.assert_array_equal(both, [0, 1, 7, 8, 8, 8, 9, 9, 10, 11, 11, 12, 13, 14, 14, 15, 15, 15, 15])
     np.testing.assert_array_equal(relative_bucket(-np.asarray(DISTANCES[1:]), bidirectional=True), both[1:] + 16)
-    np.testing.assert_array_equal(relative_bucket(np.asarray(DISTANCES), bidirectional=False),
-                                  [0, 1, 7, 8, 9, 11, 12, 15, 16, 18, 21, 21, 26, 26, 29, 29, 31, 31, 31])
+    np.testing.assert_array_equal(
+        relative_bucket(np.asarray(DISTANCES), bidirectional=False),
+        [0, 1, 7, 8, 9, 11, 12, 15, 16, 18, 21, 21, 26, 26, 29, 29, 31, 31, 31],
+    )
     assert (relative_bucket(np.asarray([-1, -50]), bidirectional=False) == 0).all()
 
 
@@ -38,13 +40,16 @@ def test_sinusoids_have_sines_first():
             np.testing.assert_allclose(table[position, [i, 3 + i]], [np.sin(angle), np.cos(angle)], atol=1e-6)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"width": 10, "heads": 3}, "width 10 is not divisible by heads 3"),
-    ({"dropout": 1.0}, "dropout: expected a rate"),
-    ({"width": 9, "heads": 3, "positions": "sinusoidal"}, "need an even width"),
-    ({"positions": "relative_bias", "relative_buckets": 3}, "relative_buckets"),
-    ({"mlp_width": 0}, "mlp_width: expected at least 1"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 10, "heads": 3}, "width 10 is not divisible by heads 3"),
+        ({"dropout": 1.0}, "dropout: expected a rate"),
+        ({"width": 9, "heads": 3, "positions": "sinusoidal"}, "need an even width"),
+        ({"positions": "relative_bias", "relative_buckets": 3}, "relative_buckets"),
+        ({"mlp_width": 0}, "mlp_width: expected at least 1"),
+    ],
+)
 def test_impossible_layers_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         LayerConfig(**{"width": 8, "heads": 2, "mlp_width": 8, **change})

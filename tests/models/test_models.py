@@ -14,12 +14,23 @@ from t2t.models import ModelConfig, abstract_params, build, init_cache, param_co
 
 BASE = dict(vocab_size=37, width=16, heads=2, mlp_width=24, max_length=24, init="normal", init_std=0.4)
 AXES = {
-    "t5": dict(norm="rms", bias=False, positions="relative_bias", relative_buckets=8, relative_max_distance=16, scale_attention=False),
+    "t5": dict(
+        norm="rms",
+        bias=False,
+        positions="relative_bias",
+        relative_buckets=8,
+        relative_max_distance=16,
+        scale_attention=False,
+    ),
     "post": dict(norm_place="post", final_norm=False, positions="sinusoidal", scale_embeddings=True, logits_bias=True),
     "gpt": dict(positions="learned", activation="gelu_tanh"),
     "gated": dict(positions="none", gated=True, activation="silu", tie_logits=False, share_embeddings=False),
 }
-LAYERS = {"encoder": dict(encoder_layers=2), "decoder": dict(decoder_layers=3), "encoder-decoder": dict(encoder_layers=2, decoder_layers=3)}
+LAYERS = {
+    "encoder": dict(encoder_layers=2),
+    "decoder": dict(decoder_layers=3),
+    "encoder-decoder": dict(encoder_layers=2, decoder_layers=3),
+}
 EVERY = [(a, x) for a in LAYERS for x in AXES]
 
 
@@ -29,7 +40,11 @@ def make(architecture, axes, **changes):
 
 def random_batch(config, rows=2, n=9, m=6, seed=0):
     generator = np.random.default_rng(seed)
-    sides = {"encoder": [("encoder", n)], "decoder": [("decoder", m)], "encoder-decoder": [("encoder", n), ("decoder", m)]}
+    sides = {
+        "encoder": [("encoder", n)],
+        "decoder": [("decoder", m)],
+        "encoder-decoder": [("encoder", n), ("decoder", m)],
+    }
     batch = {}
     for side, length in sides[config.architecture]:
         batch[f"{side}_inputs"] = generator.integers(1, 37, (rows, length)).astype(np.int32)
@@ -79,7 +94,9 @@ def test_decoders_are_causal(architecture, axes):
 def test_padding_changes_nothing(architecture, axes):
     config = make(architecture, axes)
     params, batch = params_of(config), random_batch(config)
-    padded = {k: np.pad(v, ((0, 0), (0, 3)), constant_values=5 if k.endswith("inputs") else 0) for k, v in batch.items()}
+    padded = {
+        k: np.pad(v, ((0, 0), (0, 3)), constant_values=5 if k.endswith("inputs") else 0) for k, v in batch.items()
+    }
     a, b = (build(config).apply({"params": params}, x) for x in (batch, padded))
     np.testing.assert_allclose(b[:, : a.shape[1]], a, atol=2e-5)
 
@@ -103,8 +120,10 @@ def test_cached_equals_uncached(architecture, axes, stacking):
     tokens, first, found = batch["decoder_inputs"], {}, []
     if architecture == "encoder-decoder":
         segments = batch["encoder_segments"]
-        first = {"encoded": model.apply({"params": params}, batch["encoder_inputs"], segments, method="encode"),
-                 "encoder_segments": segments}
+        first = {
+            "encoded": model.apply({"params": params}, batch["encoder_inputs"], segments, method="encode"),
+            "encoder_segments": segments,
+        }
     cache = init_cache(config, 2, 8)
     for start, stop in ((0, 2), (2, 3), (3, 6)):  # a prefill, a step, and several tokens at once
         logits, cache = model.apply({"params": params}, tokens[:, start:stop], cache=cache, method="decode", **first)

@@ -12,33 +12,72 @@ def model(case: str) -> torch.nn.Module:
     torch.manual_seed(sum(map(ord, case)))
     common = dict(vocab_size=c.vocab_size, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
     if case.startswith("t5"):
-        made = transformers.T5ForConditionalGeneration(transformers.T5Config(
-            **common, d_model=c.width, d_kv=c.head_width, d_ff=c.mlp_width, num_heads=c.heads, num_layers=c.encoder_layers,
-            num_decoder_layers=c.decoder_layers, relative_attention_num_buckets=c.relative_buckets,
-            relative_attention_max_distance=c.relative_max_distance, dropout_rate=0.0, layer_norm_epsilon=c.norm_epsilon,
-            feed_forward_proj="gated-gelu" if c.gated else "relu", tie_word_embeddings=c.tie_logits,
-            scale_decoder_outputs=c.scale_logits, attn_implementation="eager"))
+        made = transformers.T5ForConditionalGeneration(
+            transformers.T5Config(
+                **common,
+                d_model=c.width,
+                d_kv=c.head_width,
+                d_ff=c.mlp_width,
+                num_heads=c.heads,
+                num_layers=c.encoder_layers,
+                num_decoder_layers=c.decoder_layers,
+                relative_attention_num_buckets=c.relative_buckets,
+                relative_attention_max_distance=c.relative_max_distance,
+                dropout_rate=0.0,
+                layer_norm_epsilon=c.norm_epsilon,
+                feed_forward_proj="gated-gelu" if c.gated else "relu",
+                tie_word_embeddings=c.tie_logits,
+                scale_decoder_outputs=c.scale_logits,
+                attn_implementation="eager",
+            )
+        )
         if not c.tie_logits:  # this release ties them whatever the config says
             made.lm_head.weight = torch.nn.Parameter(torch.empty(c.vocab_size, c.width))
     elif case == "gpt2":
-        made = transformers.GPT2LMHeadModel(transformers.GPT2Config(
-            vocab_size=c.vocab_size, n_positions=c.max_length, n_embd=c.width, n_layer=c.decoder_layers, n_head=c.heads,
-            n_inner=c.mlp_width, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=1,
-            pad_token_id=0, attn_implementation="eager"))
+        made = transformers.GPT2LMHeadModel(
+            transformers.GPT2Config(
+                vocab_size=c.vocab_size,
+                n_positions=c.max_length,
+                n_embd=c.width,
+                n_layer=c.decoder_layers,
+                n_head=c.heads,
+                n_inner=c.mlp_width,
+                resid_pdrop=0.0,
+                embd_pdrop=0.0,
+                attn_pdrop=0.0,
+                bos_token_id=0,
+                eos_token_id=1,
+                pad_token_id=0,
+                attn_implementation="eager",
+            )
+        )
     else:
-        made = transformers.MarianMTModel(transformers.MarianConfig(
-            **common, d_model=c.width, encoder_layers=c.encoder_layers, decoder_layers=c.decoder_layers,
-            encoder_attention_heads=c.heads, decoder_attention_heads=c.heads, encoder_ffn_dim=c.mlp_width,
-            decoder_ffn_dim=c.mlp_width, activation_function="relu" if c.activation == "relu" else "swish",
-            scale_embedding=c.scale_embeddings, max_position_embeddings=c.max_length, dropout=0.0, attention_dropout=0.0,
-            forced_eos_token_id=None, attn_implementation="eager"))
+        made = transformers.MarianMTModel(
+            transformers.MarianConfig(
+                **common,
+                d_model=c.width,
+                encoder_layers=c.encoder_layers,
+                decoder_layers=c.decoder_layers,
+                encoder_attention_heads=c.heads,
+                decoder_attention_heads=c.heads,
+                encoder_ffn_dim=c.mlp_width,
+                decoder_ffn_dim=c.mlp_width,
+                activation_function="relu" if c.activation == "relu" else "swish",
+                scale_embedding=c.scale_embeddings,
+                max_position_embeddings=c.max_length,
+                dropout=0.0,
+                attention_dropout=0.0,
+                forced_eos_token_id=None,
+                attn_implementation="eager",
+            )
+        )
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if "embed_positions" not in name:  # Marian's sinusoids
                 noise = torch.randn(parameter.shape, generator=generator)
                 norm = parameter.ndim == 1 and name.endswith("weight")
-                parameter.copy_(1.0 + 0.3 * noise if norm else 0.4 * noise)
+                parameter.copy_(1.0 + 0.3 * noise if norm else 0.3 * noise)
         if "final_logits_bias" in dict(made.named_buffers()):
             made.final_logits_bias.copy_(0.3 * torch.randn(made.final_logits_bias.shape, generator=generator))
     for module in made.modules():  # mathematics gives the pad row its gradient; PyTorch leaves it out
@@ -87,7 +126,9 @@ def run(case: str) -> dict[str, np.ndarray]:
     common = dict(do_sample=False, pad_token_id=0, eos_token_id=1, use_cache=False)
     with torch.no_grad():
         greedy = made.generate(**arguments, **common, num_beams=1)
-        beams = made.generate(**arguments, **common, num_beams=4, length_penalty=0.0, early_stopping="never", num_return_sequences=4)
+        beams = made.generate(
+            **arguments, **common, num_beams=4, length_penalty=0.0, early_stopping="never", num_return_sequences=4
+        )
     result |= {"greedy": _ended(greedy[:, start:]), "beams": _ended(beams[:, start:]).reshape(2, 4, -1)}
     result |= {f"tensor:{n}": v for n, v in tensors(case, made).items()}
     result |= {f"gradient:{n}": v for n, v in tensors(case, made, gradients=True).items()}

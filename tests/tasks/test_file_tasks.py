@@ -99,21 +99,36 @@ def test_metrics_are_chosen_by_name(tmp_path, metric):
     assert all(value == pytest.approx(100) for value in function(targets, targets).values())
 
 
-@pytest.mark.parametrize(("metric", "hint"), [
-    ("blue", "Did you mean 'bleu'"), ("exactmatch", "Did you mean 'exact_match'"), ("f1", "There are: accuracy, bleu"),
-    ("multirc_f1", "Unknown metric of text 'multirc_f1'"), ("pearson", "Unknown metric of text 'pearson'")])
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("blue", "Did you mean 'bleu'"),
+        ("exactmatch", "Did you mean 'exact_match'"),
+        ("f1", "There are: accuracy, bleu"),
+        ("multirc_f1", "Unknown metric of text 'multirc_f1'"),
+        ("pearson", "Unknown metric of text 'pearson'"),
+    ],
+)
 def test_a_metric_that_is_none_of_texts_is_refused_before_anything_is_read(metric, hint):
     with pytest.raises(DataError, match=rf"data\.metrics: .*{hint}"):
         from_files(DataConfig(train="nowhere.tsv", metrics=(metric,)))
 
 
-@pytest.mark.parametrize(("name", "text", "message"), [
-    ("t.tsv", "inputs\ttargets\na\tb\nc\n", "line 3: expected 2 columns"),
-    ("t.tsv", "source\ttarget\na\tb\n", r"line 1 \(the header\): Unknown column 'inputs'\. .*--config\.data\.inputs"),
-    ("t.jsonl", '{"inputs": "a", "targets": "b"}\n{"inputs": "a"\n', "line 2: no JSON"),
-    ("t.jsonl", '{"inputs": "a", "targets": 3}\n', "line 1, 'targets': expected text, found 3"),
-    ("t.tsv", "", "is empty: expected at least one line"),
-    ("t.tsv", "inputs\ttargets\n", "holds a header line and no examples")])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.tsv", "inputs\ttargets\na\tb\nc\n", "line 3: expected 2 columns"),
+        (
+            "t.tsv",
+            "source\ttarget\na\tb\n",
+            r"line 1 \(the header\): Unknown column 'inputs'\. .*--config\.data\.inputs",
+        ),
+        ("t.jsonl", '{"inputs": "a", "targets": "b"}\n{"inputs": "a"\n', "line 2: no JSON"),
+        ("t.jsonl", '{"inputs": "a", "targets": 3}\n', "line 1, 'targets': expected text, found 3"),
+        ("t.tsv", "", "is empty: expected at least one line"),
+        ("t.tsv", "inputs\ttargets\n", "holds a header line and no examples"),
+    ],
+)
 def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path, name, text, message):
     with pytest.raises(DataError, match=message):
         from_files(DataConfig(train=write(tmp_path / name, text)))

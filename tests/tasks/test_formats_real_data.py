@@ -33,13 +33,17 @@ def texts(name: str, examples) -> list[tuple[str, str]]:
 
 def test_wnli_equals_the_output_of_t5s_own_code_on_all_706_examples(shared_data):
     columns = ("idx", "sentence1", "sentence2", "label")
-    examples = [e for part in ("train", "val", "dev")
-                for e in rows(shared_data / "wnli" / f"{part}.tsv", columns, header=part != "val")]
+    examples = [
+        e
+        for part in ("train", "val", "dev")
+        for e in rows(shared_data / "wnli" / f"{part}.tsv", columns, header=part != "val")
+    ]
     assert len(examples) == 706
     made = texts("glue_wnli_v002_simple_eval", examples)
     # The hash of what `t5.data.preprocessors.wnli_simple` makes of them.
     assert hashlib.sha256("\n".join("\t".join(m) for m in made).encode()).hexdigest() == (
-        "21676566bc55e82508d3116549383e12e63a244a205266e60f746762fcec6520")
+        "21676566bc55e82508d3116549383e12e63a244a205266e60f746762fcec6520"
+    )
 
 
 def test_cola(shared_data):
@@ -55,16 +59,31 @@ def test_mrpc(shared_data):
     examples = [{"sentence1": e["sentence1"], "sentence2": e["sentence2"], "label": int(e["label"])} for e in examples]
     made = texts("glue_mrpc_v002", examples)
     assert len(made) == 500
-    assert made[0] == ("mrpc sentence1: Stocks have rallied sharply for more than three months in anticipation of a "
-                       "rebound in the second half of the year. sentence2: Stocks have rallied sharply for more than "
-                       "three months in anticipation of an economic rebound in the year's second half.", "equivalent")
+    assert made[0] == (
+        "mrpc sentence1: Stocks have rallied sharply for more than three months in anticipation of a "
+        "rebound in the second half of the year. sentence2: Stocks have rallied sharply for more than "
+        "three months in anticipation of an economic rebound in the year's second half.",
+        "equivalent",
+    )
 
 
-@pytest.mark.parametrize(("name", "file", "columns", "form"), [
-    ("glue_qnli_v002", "qnli/dev_part1.tsv", ("index", "question", "sentence", "label"),
-     "qnli question: {question} sentence: {sentence}"),
-    ("glue_mnli_v002", "mnli/dev_matched_part1.tsv.gz", ("index", "premise", "hypothesis", "label"),
-     "mnli hypothesis: {hypothesis} premise: {premise}")])
+@pytest.mark.parametrize(
+    ("name", "file", "columns", "form"),
+    [
+        (
+            "glue_qnli_v002",
+            "qnli/dev_part1.tsv",
+            ("index", "question", "sentence", "label"),
+            "qnli question: {question} sentence: {sentence}",
+        ),
+        (
+            "glue_mnli_v002",
+            "mnli/dev_matched_part1.tsv.gz",
+            ("index", "premise", "hypothesis", "label"),
+            "mnli hypothesis: {hypothesis} premise: {premise}",
+        ),
+    ],
+)
 def test_inference(shared_data, name, file, columns, form):
     examples = rows(shared_data / file, columns)
     words = tasks.get(name).postprocess.labels
@@ -91,27 +110,41 @@ def test_boolq_cb_copa_and_wic(shared_data):
     boolq = json_lines(folder / "BoolQ.train.jsonl")
     given = [{"question": e["question"], "passage": e["passage"], "label": int(e["label"])} for e in boolq]
     assert texts("super_glue_boolq_v102", given) == [
-        (f"boolq passage: {e['passage']} question: {e['question']}", str(e["label"])) for e in boolq]
+        (f"boolq passage: {e['passage']} question: {e['question']}", str(e["label"])) for e in boolq
+    ]
     cb = json_lines(folder / "CB.train.jsonl")
     words = ("entailment", "contradiction", "neutral")
     given = [{"premise": e["premise"], "hypothesis": e["hypothesis"], "label": words.index(e["label"])} for e in cb]
     assert texts("super_glue_cb_v102", given) == [
-        (f"cb hypothesis: {e['hypothesis']} premise: {e['premise']}", e["label"]) for e in cb]
+        (f"cb hypothesis: {e['hypothesis']} premise: {e['premise']}", e["label"]) for e in cb
+    ]
     copa = json_lines(folder / "COPA.train.jsonl")
     assert texts("super_glue_copa_v102", copa)[0] == (
         "copa choice1: The chandelier dropped from the ceiling. choice2: The chandelier's lights flickered on and off. "
-        "premise: The chandelier shattered on the floor. question: cause", "choice1")
+        "premise: The chandelier shattered on the floor. question: cause",
+        "choice1",
+    )
     wic = [{k: v for k, v in e.items() if k != "version"} for e in json_lines(folder / "WiC.train.jsonl")]
     assert texts("super_glue_wic_v102", wic)[0] == (
-        "wic sentence1: You make me feel naked. sentence2: She felt small and insignificant. word: feel", "True")
+        "wic sentence1: You make me feel naked. sentence2: She felt small and insignificant. word: feel",
+        "True",
+    )
     assert [len(e) for e in (boolq, cb, copa, wic)] == [32] * 4
 
 
 def test_multirc_is_judged_question_by_question(shared_data):
-    examples = [{"paragraph": e["passage"]["text"], "question": q["question"], "answer": a["text"], "label": a["label"],
-                 "idx": {"paragraph": e["idx"], "question": q["idx"], "answer": a["idx"]}}
-                for e in json_lines(shared_data / "fewglue" / "MultiRC.train.jsonl")
-                for q in e["passage"]["questions"] for a in q["answers"]]
+    examples = [
+        {
+            "paragraph": e["passage"]["text"],
+            "question": q["question"],
+            "answer": a["text"],
+            "label": a["label"],
+            "idx": {"paragraph": e["idx"], "question": q["idx"], "answer": a["idx"]},
+        }
+        for e in json_lines(shared_data / "fewglue" / "MultiRC.train.jsonl")
+        for q in e["passage"]["questions"]
+        for a in q["answers"]
+    ]
     questions = {e["idx"]["question"] for e in examples}
     assert len(examples) > len(questions) > 1
     task = tasks.get("super_glue_multirc_v102")
@@ -129,10 +162,17 @@ def test_record_gives_every_answer_and_hides_no_highlight(shared_data):
     examples = []
     for e in json_lines(shared_data / "fewglue" / "ReCoRD.train.jsonl"):
         text = e["passage"]["text"]
-        entities = sorted({text[span["start"]:span["end"] + 1] for span in e["passage"]["entities"]})
-        examples += [{"passage": text, "query": q["query"], "entities": entities,
-                      "idx": {"passage": e["idx"], "query": q["idx"]},
-                      "answers": sorted({a["text"] for a in q["answers"]})} for q in e["qas"]]
+        entities = sorted({text[span["start"] : span["end"] + 1] for span in e["passage"]["entities"]})
+        examples += [
+            {
+                "passage": text,
+                "query": q["query"],
+                "entities": entities,
+                "idx": {"passage": e["idx"], "query": q["idx"]},
+                "answers": sorted({a["text"] for a in q["answers"]}),
+            }
+            for q in e["qas"]
+        ]
     made = [answers.record(one) for e in examples for one in answers.record_answers(e)]
     assert len(made) == sum(len(e["answers"]) for e in examples) >= len(examples) == 32
     assert all(t["targets"] in t["entities"] for t in made)
@@ -149,9 +189,17 @@ def test_record_gives_every_answer_and_hides_no_highlight(shared_data):
 def test_squad_form_of_xquad(shared_data, language):
     with gzip.open(shared_data / "xquad" / f"xquad.{language}.json.gz", "rt", encoding="utf-8") as file:
         data = json.load(file)["data"]
-    examples = [{"id": q["id"], "question": q["question"], "context": p["context"],
-                 "answers": {"text": [a["text"] for a in q["answers"]]}}
-                for article in data for p in article["paragraphs"] for q in p["qas"]]
+    examples = [
+        {
+            "id": q["id"],
+            "question": q["question"],
+            "context": p["context"],
+            "answers": {"text": [a["text"] for a in q["answers"]]},
+        }
+        for article in data
+        for p in article["paragraphs"]
+        for q in p["qas"]
+    ]
     made = [answers.squad(e) for e in examples]
     assert len(made) == 1_190
     # Only spaces were put in: without white space, the text is what it was.
@@ -167,9 +215,15 @@ def test_squad_form_of_xquad(shared_data, language):
 
 def test_definite_pronouns_are_marked_once(shared_data):
     blocks = (shared_data / "winograd" / "dpr_train.txt").read_text(encoding="utf-8").split("\n")
-    examples = [{"sentence": blocks[i].strip(), "pronoun": blocks[i + 1].strip(),
-                 "candidates": [c.strip() for c in blocks[i + 2].split(",")], "right": blocks[i + 3].strip()}
-                for i in range(0, len(blocks) - 4, 5)]
+    examples = [
+        {
+            "sentence": blocks[i].strip(),
+            "pronoun": blocks[i + 1].strip(),
+            "candidates": [c.strip() for c in blocks[i + 2].split(",")],
+            "right": blocks[i + 3].strip(),
+        }
+        for i in range(0, len(blocks) - 4, 5)
+    ]
     marked = 0
     for e in examples:
         made = pronouns.definite_pronoun({**e, "label": e["candidates"].index(e["right"])})

@@ -16,9 +16,17 @@ def shown(examples, **settings) -> list[str]:
 def test_an_example_is_shown_raw_as_text_as_tokens_and_decoded():
     lines = shown([{"inputs": "hé", "targets": "y\nz", "more": 7}])
     assert lines[0] == "t, split train: 1 examples (splits: train, test)"
-    assert lines[1:10] == ["\nexample 0", "  raw      {'inputs': 'hé', 'targets': 'y\\nz', 'more': 7}",
-                           "  inputs", "    text     hé", "    tokens   [107, 198, 172, 1]", "    decoded  hé",
-                           "  targets", "    text     y⏎z", "    tokens   [124, 13, 125, 1]"]
+    assert lines[1:10] == [
+        "\nexample 0",
+        "  raw      {'inputs': 'hé', 'targets': 'y\\nz', 'more': 7}",
+        "  inputs",
+        "    text     hé",
+        "    tokens   [107, 198, 172, 1]",
+        "    decoded  hé",
+        "  targets",
+        "    text     y⏎z",
+        "    tokens   [124, 13, 125, 1]",
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 2, 5])
@@ -57,7 +65,11 @@ def test_a_row_of_the_list_of_tasks():
     assert inspection.row(task) == ("glue_mrpc_v002", "task", "train, validation, test", "f1, accuracy")
     assert inspection.row(tasks.get("c4_v220_prefix_lm"))[1] == "prefix_lm"
     assert inspection.row(Mixture(name="m", members=("a", task), rates=(1.0, 2.0))) == (
-        "m", "mixture", "a, glue_mrpc_v002", "explicit rates")
+        "m",
+        "mixture",
+        "a, glue_mrpc_v002",
+        "explicit rates",
+    )
     assert inspection.row(Mixture(name="m", members=("a",)))[3] == "proportional"
 
 

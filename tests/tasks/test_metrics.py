@@ -23,23 +23,31 @@ def value(name: str, targets, predictions) -> float:
 # ---- T5's own tests (t5/evaluation/metrics_test.py, qa_utils_test.py)
 
 
-@pytest.mark.parametrize(("name", "targets", "predictions", "expected"), [
-    ("bleu_intl", [REFERENCE] * 2, [REFERENCE] * 2, {"bleu": 100}),
-    ("bleu_intl", [REFERENCE] * 2, ["", ""], {"bleu": 0}),
-    ("bleu_intl", [["", REFERENCE], [REFERENCE, ""]], [REFERENCE] * 2, {"bleu": 100}),
-    ("rouge", [REFERENCE] * 2, [REFERENCE] * 2, {"rouge1": 100, "rouge2": 100, "rougeLsum": 100}),
-    ("rouge", [REFERENCE] * 2, ["", ""], {"rouge1": 0, "rouge2": 0, "rougeLsum": 0}),
-    ("squad", [["", REFERENCE], [REFERENCE] * 2], [REFERENCE] * 2, {"em": 100, "f1": 100}),
-    ("squad", [[REFERENCE] * 2] * 2, ["", ""], {"em": 0, "f1": 0}),
-    ("squad", [["big moose", "hippo"], ["correct1"], ["correct2.1", "correct2.2"], ["a", "b"]],
-     ["‘a big  Moose!‘", "wrong", "correct2.2", "c"], {"em": 25, "f1": 35}),
-    ("squad", [["abc abd", "$$$$"]], ["abd"], {"em": 0, "f1": 200 / 3}),
-    ("mean_3_class_f1", [0, 1, 1, 2], [0, 0, 2, 2], {"mean_3class_f1": 400 / 9}),
-    ("pearson", [0, 2], [0, 1], {"pearson_corrcoef": 100}),
-    ("spearman", [0, 2, 1], [0, 1, 2], {"spearman_corrcoef": 50}),
-    ("f1", [0, 1, 1, 0], [0, 1, 2, 2], {"f1": 50}),
-    ("accuracy", [0, 0, 2, 1], [0, 1, 2, 1], {"accuracy": 75}),
-    ("matthews", [0, 0, 2, 1], [0, 1, 2, 1], {"matthews_corrcoef": 70})])
+@pytest.mark.parametrize(
+    ("name", "targets", "predictions", "expected"),
+    [
+        ("bleu_intl", [REFERENCE] * 2, [REFERENCE] * 2, {"bleu": 100}),
+        ("bleu_intl", [REFERENCE] * 2, ["", ""], {"bleu": 0}),
+        ("bleu_intl", [["", REFERENCE], [REFERENCE, ""]], [REFERENCE] * 2, {"bleu": 100}),
+        ("rouge", [REFERENCE] * 2, [REFERENCE] * 2, {"rouge1": 100, "rouge2": 100, "rougeLsum": 100}),
+        ("rouge", [REFERENCE] * 2, ["", ""], {"rouge1": 0, "rouge2": 0, "rougeLsum": 0}),
+        ("squad", [["", REFERENCE], [REFERENCE] * 2], [REFERENCE] * 2, {"em": 100, "f1": 100}),
+        ("squad", [[REFERENCE] * 2] * 2, ["", ""], {"em": 0, "f1": 0}),
+        (
+            "squad",
+            [["big moose", "hippo"], ["correct1"], ["correct2.1", "correct2.2"], ["a", "b"]],
+            ["‘a big  Moose!‘", "wrong", "correct2.2", "c"],
+            {"em": 25, "f1": 35},
+        ),
+        ("squad", [["abc abd", "$$$$"]], ["abd"], {"em": 0, "f1": 200 / 3}),
+        ("mean_3_class_f1", [0, 1, 1, 2], [0, 0, 2, 2], {"mean_3class_f1": 400 / 9}),
+        ("pearson", [0, 2], [0, 1], {"pearson_corrcoef": 100}),
+        ("spearman", [0, 2, 1], [0, 1, 2], {"spearman_corrcoef": 50}),
+        ("f1", [0, 1, 1, 0], [0, 1, 2, 2], {"f1": 50}),
+        ("accuracy", [0, 0, 2, 1], [0, 1, 2, 1], {"accuracy": 75}),
+        ("matthews", [0, 0, 2, 1], [0, 1, 2, 1], {"matthews_corrcoef": 70}),
+    ],
+)
 def test_t5s_own_values(name, targets, predictions, expected):
     assert METRICS[name](targets, predictions) == pytest.approx(expected, abs=1e-9)
 
@@ -58,9 +66,15 @@ def test_multirc():
     assert METRICS["multirc_exact"](targets, [{"value": v} for v in (1, 1, 0)]) == {"exact_match": 100}
 
 
-@pytest.mark.parametrize(("text", "normal"), [
-    ("`Needs\tA_LOT of the 'normalization'.\"‘", "needs alot of normalization‘"),
-    ("needs no normalization", "needs no normalization"), ("The  an a", ""), ("Theatre, an ANT!", "theatre ant")])
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("`Needs\tA_LOT of the 'normalization'.\"‘", "needs alot of normalization‘"),
+        ("needs no normalization", "needs no normalization"),
+        ("The  an a", ""),
+        ("Theatre, an ANT!", "theatre ant"),
+    ],
+)
 def test_squads_normal_form(text, normal):
     assert normalise(text) == normal
 
@@ -92,7 +106,7 @@ def test_rouge_1_and_2_equal_their_definition(summaries):
     for target, prediction in zip(*summaries):
         words = [re.findall(r"[a-z0-9]+", text.lower()) for text in (target, prediction)]
         for n, scores in wanted.items():
-            scores.append(_f_measure(*([tuple(w[i:i + n]) for i in range(len(w) - n + 1)] for w in words)))
+            scores.append(_f_measure(*([tuple(w[i : i + n]) for i in range(len(w) - n + 1)] for w in words)))
     found = METRICS["rouge"](*summaries)
     assert [found["rouge1"], found["rouge2"]] == pytest.approx([100 * np.mean(wanted[n]) for n in (1, 2)], abs=1e-9)
 
@@ -136,7 +150,7 @@ def _bleu(references: list[str], hypotheses: list[str]) -> float:
     for reference, hypothesis in zip(references, hypotheses):
         r, h = reference.split(), hypothesis.split()
         for n in range(1, 5):
-            grams = [collections.Counter(tuple(w[i:i + n]) for i in range(len(w) - n + 1)) for w in (r, h)]
+            grams = [collections.Counter(tuple(w[i : i + n]) for i in range(len(w) - n + 1)) for w in (r, h)]
             right[n - 1] += sum((grams[0] & grams[1]).values())
             total[n - 1] += max(len(h) - n + 1, 0)
     precisions = []
@@ -252,8 +266,11 @@ def test_metrics_of_text_judge_text():
 
 def test_all_results_are_plain_floats():
     grouped = [{"group": i, "value": v} for i, v in enumerate((0, 1))]
-    arguments = {"multirc_f1": (grouped, grouped), "multirc_exact": (grouped, grouped),
-                 "record": ([{"group": 0, "value": ["a"]}], [{"group": 0, "value": "b"}])}
+    arguments = {
+        "multirc_f1": (grouped, grouped),
+        "multirc_exact": (grouped, grouped),
+        "record": ([{"group": 0, "value": ["a"]}], [{"group": 0, "value": "b"}]),
+    }
     for name, metric in METRICS.items():
         targets, predictions = arguments.get(name, (["0", "1"],) * 2 if name in TEXT_METRICS else ([0, 1], [0, 1]))
         assert {type(v) for v in metric(targets, predictions).values()} == {float}, name

@@ -14,8 +14,10 @@ from t2t.tasks.registry import example_count
 
 
 def task(name: str, count: int = 1, splits=("train",)) -> Task:
-    return Task(name=name, source=FunctionSource({s: lambda: [{"inputs": name, "targets": str(i)} for i in range(count)]
-                                                  for s in splits}))
+    return Task(
+        name=name,
+        source=FunctionSource({s: lambda: [{"inputs": name, "targets": str(i)} for i in range(count)] for s in splits}),
+    )
 
 
 def shares(mixture: Mixture) -> dict[str, float]:
@@ -105,12 +107,17 @@ def test_a_mixture_that_contains_itself_is_an_error_that_shows_the_circle():
         tasks.unregister("circle_b")
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"members": ()}, "Mixture 'm': expected at least one member, found none"),
-    ({"rates": "equals"}, "Mixture 'm', rates: expected 'equal', 'proportional' or numbers, found 'equals'"),
-    ({"rates": (1.0,)}, r"Mixture 'm': expected 2 rates, none below 0 and not all 0, found \(1.0,\)"),
-    ({"rates": (1.0, -1.0)}, "none below 0"), ({"rates": (0.0, 0.0)}, "not all 0"),
-    ({"temperature": 0.0}, "Mixture 'm', temperature: expected more than 0, found 0.0")])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"members": ()}, "Mixture 'm': expected at least one member, found none"),
+        ({"rates": "equals"}, "Mixture 'm', rates: expected 'equal', 'proportional' or numbers, found 'equals'"),
+        ({"rates": (1.0,)}, r"Mixture 'm': expected 2 rates, none below 0 and not all 0, found \(1.0,\)"),
+        ({"rates": (1.0, -1.0)}, "none below 0"),
+        ({"rates": (0.0, 0.0)}, "not all 0"),
+        ({"temperature": 0.0}, "Mixture 'm', temperature: expected more than 0, found 0.0"),
+    ],
+)
 def test_impossible_mixtures_are_refused(settings, message):
     with pytest.raises(DataError, match=message):
         Mixture(**{"name": "m", "members": (A, B), **settings})
@@ -151,8 +158,16 @@ def test_t5s_super_glue_mixture():
 def test_t5s_supervised_mixture_caps_at_2_to_the_19_and_halves_rte():
     found = shares(tasks.get("t5_supervised_proportional"))
     unit = found["glue_cola_v002"] / 8_551
-    wanted = {"wmt_t2t_ende_v003": 2**19, "wmt15_enfr_v003": 2**19, "wmt16_enro_v003": 2**19,
-              "cnn_dailymail_v002": 287_113, "squad_v010_allanswers": 87_599, "glue_qqp_v002": 363_849,
-              "glue_rte_v002": 1_245, "super_glue_rte_v102": 1_245, "super_glue_wsc_v102_simple_eval": 0}
+    wanted = {
+        "wmt_t2t_ende_v003": 2**19,
+        "wmt15_enfr_v003": 2**19,
+        "wmt16_enro_v003": 2**19,
+        "cnn_dailymail_v002": 287_113,
+        "squad_v010_allanswers": 87_599,
+        "glue_qqp_v002": 363_849,
+        "glue_rte_v002": 1_245,
+        "super_glue_rte_v102": 1_245,
+        "super_glue_wsc_v102_simple_eval": 0,
+    }
     assert {name: found[name] / unit for name in wanted} == pytest.approx(wanted)
     assert sum(found.values()) == pytest.approx(1)

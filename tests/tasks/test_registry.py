@@ -46,21 +46,50 @@ def test_an_unknown_name_shows_the_nearest_ones(look):
 def test_names_are_sorted_and_hold_every_built_in_task():
     names = tasks.names()
     assert names == sorted(names)
-    glue = {f"glue_{n}_v002" for n in ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_matched",
-                                       "mnli_mismatched", "qnli", "rte", "wnli", "ax")} | {"glue_wnli_v002_simple_eval"}
-    super_glue = {f"super_glue_{n}_v102" for n in ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "axb",
-                                                   "axg")}
-    others = {"super_glue_wsc_v102_simple_train", "super_glue_wsc_v102_simple_eval", "dpr_v001_simple",
-              "squad_v010_allanswers", "cnn_dailymail_v002", "wmt_t2t_ende_v003", "wmt15_enfr_v003", "wmt16_enro_v003",
-              "c4_v220_span_corruption", "c4_v220_prefix_lm", "glue_v002_proportional", "super_glue_v102_proportional"}
+    glue = {
+        f"glue_{n}_v002"
+        for n in (
+            "cola",
+            "sst2",
+            "mrpc",
+            "qqp",
+            "stsb",
+            "mnli",
+            "mnli_matched",
+            "mnli_mismatched",
+            "qnli",
+            "rte",
+            "wnli",
+            "ax",
+        )
+    } | {"glue_wnli_v002_simple_eval"}
+    super_glue = {
+        f"super_glue_{n}_v102" for n in ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "axb", "axg")
+    }
+    others = {
+        "super_glue_wsc_v102_simple_train",
+        "super_glue_wsc_v102_simple_eval",
+        "dpr_v001_simple",
+        "squad_v010_allanswers",
+        "cnn_dailymail_v002",
+        "wmt_t2t_ende_v003",
+        "wmt15_enfr_v003",
+        "wmt16_enro_v003",
+        "c4_v220_span_corruption",
+        "c4_v220_prefix_lm",
+        "glue_v002_proportional",
+        "super_glue_v102_proportional",
+    }
     assert glue | super_glue | others <= set(names)
 
 
 def test_listing_tasks_loads_neither_tfds_nor_tensorflow_nor_a_metric_library():
-    code = ("import sys; from t2t import tasks; from t2t.tasks import inspection; "
-            "[inspection.row(tasks.get(n)) for n in tasks.names()]; "
-            "print([m for m in ('tensorflow_datasets', 'tensorflow', 'sklearn', 'scipy', 'sacrebleu', 'rouge_score') "
-            "if m in sys.modules])")
+    code = (
+        "import sys; from t2t import tasks; from t2t.tasks import inspection; "
+        "[inspection.row(tasks.get(n)) for n in tasks.names()]; "
+        "print([m for m in ('tensorflow_datasets', 'tensorflow', 'sklearn', 'scipy', 'sacrebleu', 'rouge_score') "
+        "if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -26,17 +26,28 @@ def prepare(folder, dataset: str, features, splits: dict[str, list[dict]]) -> No
         return {split: enumerate(examples) for split, examples in splits.items()}
 
     with tfds.core.registered.skip_registration():
-        builder = type("".join(w.capitalize() for w in name.split("_")), (tfds.core.GeneratorBasedBuilder,), {
-            "name": name, "VERSION": tfds.core.Version(version), "_info": _info, "_split_generators": _split_generators,
-            "_generate_examples": lambda self: None, "pkg_dir_path": folder, "__module__": __name__,
-            "BUILDER_CONFIGS": [tfds.core.BuilderConfig(name=config, version=version)] if config else []})
+        builder = type(
+            "".join(w.capitalize() for w in name.split("_")),
+            (tfds.core.GeneratorBasedBuilder,),
+            {
+                "name": name,
+                "VERSION": tfds.core.Version(version),
+                "_info": _info,
+                "_split_generators": _split_generators,
+                "_generate_examples": lambda self: None,
+                "pkg_dir_path": folder,
+                "__module__": __name__,
+                "BUILDER_CONFIGS": [tfds.core.BuilderConfig(name=config, version=version)] if config else [],
+            },
+        )
         made = builder(data_dir=str(folder), file_format="array_record", **({"config": config} if config else {}))
     made.download_and_prepare()
 
 
 def of_text(*names, **others):
-    return lambda tfds: tfds.features.FeaturesDict({**{n: tfds.features.Text() for n in names},
-                                                    **{n: make(tfds) for n, make in others.items()}})
+    return lambda tfds: tfds.features.FeaturesDict(
+        {**{n: tfds.features.Text() for n in names}, **{n: make(tfds) for n, make in others.items()}}
+    )
 
 
 def label(*classes):
@@ -57,45 +68,134 @@ def index(*names):
 
 SHORT = "A document shorter than one chunk."
 COLA = [{"sentence": f"Sentence {i} – naïve.", "label": i % 2, "idx": i} for i in range(5)]
-RECORD = [{"passage": "Ann met Bob.\n@highlight\nThey ate", "query": "@placeholder ate.", "entities": ["Ann", "Bob"],
-           "answers": names, "idx": {"passage": 0, "query": i}} for i, names in enumerate((["Ann", "Bob"], ["Ann"]))]
-MULTIRC = [{"paragraph": "<b>Sent 1: </b>A.<br>", "question": "Q?", "answer": a, "label": i,
-            "idx": {"paragraph": 0, "question": 0, "answer": i}} for i, a in enumerate(("no", "yes"))]
-WSC = [{"text": "Ann saw Eve when she left.", "span1_text": name, "span1_index": i, "span2_text": "she",
-        "span2_index": 4, "label": right, "idx": i} for i, (name, right) in enumerate((("Ann", 0), ("Eve", 1)))]
+RECORD = [
+    {
+        "passage": "Ann met Bob.\n@highlight\nThey ate",
+        "query": "@placeholder ate.",
+        "entities": ["Ann", "Bob"],
+        "answers": names,
+        "idx": {"passage": 0, "query": i},
+    }
+    for i, names in enumerate((["Ann", "Bob"], ["Ann"]))
+]
+MULTIRC = [
+    {
+        "paragraph": "<b>Sent 1: </b>A.<br>",
+        "question": "Q?",
+        "answer": a,
+        "label": i,
+        "idx": {"paragraph": 0, "question": 0, "answer": i},
+    }
+    for i, a in enumerate(("no", "yes"))
+]
+WSC = [
+    {
+        "text": "Ann saw Eve when she left.",
+        "span1_text": name,
+        "span1_index": i,
+        "span2_text": "she",
+        "span2_index": 4,
+        "label": right,
+        "idx": i,
+    }
+    for i, (name, right) in enumerate((("Ann", 0), ("Eve", 1)))
+]
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorflow_datasets")
-    prepare(folder, "glue/cola:2.0.0",
-            of_text("sentence", label=label("unacceptable", "acceptable"), idx=number(np.int32)),
-            {"train": COLA, "validation": COLA[:2], "test": [{**COLA[0], "label": -1}]})
-    prepare(folder, "glue/stsb:2.0.0",
-            of_text("sentence1", "sentence2", label=number(np.float32), idx=number(np.int32)),
-            {"validation": [{"sentence1": "a", "sentence2": "b", "label": 3.25, "idx": 0}]})
-    prepare(folder, "super_glue/record:1.0.2",
-            of_text("passage", "query", entities=texts, answers=texts, idx=index("passage", "query")),
-            {"train": RECORD, "validation": RECORD, "test": [{**RECORD[0], "answers": []}]})
-    prepare(folder, "super_glue/multirc:1.0.2",
-            of_text("paragraph", "question", "answer", label=label("False", "True"),
-                    idx=index("paragraph", "question", "answer")), {"validation": MULTIRC})
-    prepare(folder, "super_glue/wsc.fixed:1.0.2",
-            of_text("text", "span1_text", "span2_text", span1_index=number(np.int32), span2_index=number(np.int32),
-                    label=label("False", "True"), idx=number(np.int32)), {"train": WSC, "validation": WSC})
-    prepare(folder, "squad/v1.1:3.0.0",
-            of_text("id", "title", "context", "question", answers=lambda tfds: tfds.features.Sequence(
-                {"text": tfds.features.Text(), "answer_start": np.int32})),
-            {"validation": [{"id": "x", "title": "t", "context": "It is (so).", "question": "What?",
-                             "answers": {"text": ["so", "(so)"], "answer_start": [7, 6]}}]})
-    prepare(folder, "wmt_t2t_translate/de-en:1.0.0", of_text("de", "en"),
-            {"train": [{"de": "Tag – schön", "en": "day"}] * 3})
-    prepare(folder, "definite_pronoun_resolution:1.1.0",
-            of_text("sentence", "pronoun", candidates=texts, label=label("0", "1")),
-            {"train": [{"sentence": "Ann saw Eve and she left.", "pronoun": "she", "candidates": ["Ann", "Eve"],
-                        "label": 1}]})
-    prepare(folder, "c4/en:2.2.0", of_text("text"), {"train": [{"text": f"Document {i}. " * 80} for i in range(4)],
-                                                     "validation": [{"text": "Held out. " * 100}, {"text": SHORT}]})
+    prepare(
+        folder,
+        "glue/cola:2.0.0",
+        of_text("sentence", label=label("unacceptable", "acceptable"), idx=number(np.int32)),
+        {"train": COLA, "validation": COLA[:2], "test": [{**COLA[0], "label": -1}]},
+    )
+    prepare(
+        folder,
+        "glue/stsb:2.0.0",
+        of_text("sentence1", "sentence2", label=number(np.float32), idx=number(np.int32)),
+        {"validation": [{"sentence1": "a", "sentence2": "b", "label": 3.25, "idx": 0}]},
+    )
+    prepare(
+        folder,
+        "super_glue/record:1.0.2",
+        of_text("passage", "query", entities=texts, answers=texts, idx=index("passage", "query")),
+        {"train": RECORD, "validation": RECORD, "test": [{**RECORD[0], "answers": []}]},
+    )
+    prepare(
+        folder,
+        "super_glue/multirc:1.0.2",
+        of_text(
+            "paragraph",
+            "question",
+            "answer",
+            label=label("False", "True"),
+            idx=index("paragraph", "question", "answer"),
+        ),
+        {"validation": MULTIRC},
+    )
+    prepare(
+        folder,
+        "super_glue/wsc.fixed:1.0.2",
+        of_text(
+            "text",
+            "span1_text",
+            "span2_text",
+            span1_index=number(np.int32),
+            span2_index=number(np.int32),
+            label=label("False", "True"),
+            idx=number(np.int32),
+        ),
+        {"train": WSC, "validation": WSC},
+    )
+    prepare(
+        folder,
+        "squad/v1.1:3.0.0",
+        of_text(
+            "id",
+            "title",
+            "context",
+            "question",
+            answers=lambda tfds: tfds.features.Sequence({"text": tfds.features.Text(), "answer_start": np.int32}),
+        ),
+        {
+            "validation": [
+                {
+                    "id": "x",
+                    "title": "t",
+                    "context": "It is (so).",
+                    "question": "What?",
+                    "answers": {"text": ["so", "(so)"], "answer_start": [7, 6]},
+                }
+            ]
+        },
+    )
+    prepare(
+        folder,
+        "wmt_t2t_translate/de-en:1.0.0",
+        of_text("de", "en"),
+        {"train": [{"de": "Tag – schön", "en": "day"}] * 3},
+    )
+    prepare(
+        folder,
+        "definite_pronoun_resolution:1.1.0",
+        of_text("sentence", "pronoun", candidates=texts, label=label("0", "1")),
+        {
+            "train": [
+                {"sentence": "Ann saw Eve and she left.", "pronoun": "she", "candidates": ["Ann", "Eve"], "label": 1}
+            ]
+        },
+    )
+    prepare(
+        folder,
+        "c4/en:2.2.0",
+        of_text("text"),
+        {
+            "train": [{"text": f"Document {i}. " * 80} for i in range(4)],
+            "validation": [{"text": "Held out. " * 100}, {"text": SHORT}],
+        },
+    )
     return str(folder)
 
 
@@ -114,7 +214,8 @@ def scores(name: str, data_dir: str, predictions: list[str]) -> dict[str, float]
 def test_cola(data_dir):
     made, tokens = evaluated("glue_cola_v002", data_dir, "train")
     assert [(t["inputs"], t["targets"]) for t in made] == [
-        (f"cola sentence: Sentence {i} – naïve.", ("unacceptable", "acceptable")[i % 2]) for i in range(5)]
+        (f"cola sentence: Sentence {i} – naïve.", ("unacceptable", "acceptable")[i % 2]) for i in range(5)
+    ]
     assert [VOCABULARY.decode(t["inputs"]) for t in tokens] == [t["inputs"] for t in made]
     assert [t["targets"] for t in evaluated("glue_cola_v002", data_dir, "test")[0]] == ["<unk>"]
     assert scores("glue_cola_v002", data_dir, ["unacceptable", "acceptable"]) == {"matthews_corrcoef": 100}
@@ -140,7 +241,8 @@ def test_record_is_one_example_for_each_answer_and_judged_once_for_each_question
 def test_multirc_is_grouped_by_question(data_dir):
     made, _ = evaluated("super_glue_multirc_v102", data_dir)
     assert [(t["inputs"], t["targets"]) for t in made] == [
-        (f"multirc question: Q? answer: {a} paragraph: Sent 1: A. ", t) for a, t in (("no", "False"), ("yes", "True"))]
+        (f"multirc question: Q? answer: {a} paragraph: Sent 1: A. ", t) for a, t in (("no", "False"), ("yes", "True"))
+    ]
     found = [scores("super_glue_multirc_v102", data_dir, [answer, "True"]) for answer in ("False", "True")]
     assert found[0] == pytest.approx({"f1": 100, "exact_match": 100})
     assert found[1] == pytest.approx({"f1": 200 / 3, "exact_match": 0})
@@ -175,8 +277,11 @@ def test_c4_under_span_corruption(data_dir):
     assert [len(t["targets"]) for t in tokens] == [114] * 4
     sentinels = [VOCABULARY.sentinel(i) for i in range(28)]
     for t in tokens:
-        assert [i for i in t["inputs"].tolist() if i in sentinels] == sentinels == [
-            i for i in t["targets"].tolist() if i in sentinels]
+        assert (
+            [i for i in t["inputs"].tolist() if i in sentinels]
+            == sentinels
+            == [i for i in t["targets"].tolist() if i in sentinels]
+        )
     assert all(t["inputs"] and t["targets"] for t in made)
 
 
@@ -222,7 +327,8 @@ def test_data_that_is_not_there_is_said_with_its_place_and_the_command(task, tmp
     dataset = task.source.dataset
     assert str(caught.value) == (
         f"Task '{task.name}': The dataset '{dataset}' is not prepared in {tmp_path}. Prepare it on a machine with "
-        f"network and TensorFlow: tfds build {dataset} --file_format=array_record --data_dir={tmp_path}")
+        f"network and TensorFlow: tfds build {dataset} --file_format=array_record --data_dir={tmp_path}"
+    )
 
 
 def test_without_a_folder_tfds_own_is_named():
@@ -242,11 +348,18 @@ def test_every_data_set_exists_in_tfds_at_its_version_with_its_labels():
     import importlib
 
     tfds = pytest.importorskip("tensorflow_datasets")
-    modules = {"glue": "text.glue", "super_glue": "text.super_glue", "c4": "text.c4", "squad": None,
-               "definite_pronoun_resolution": "text.definite_pronoun_resolution",
-               "cnn_dailymail": "summarization.cnn_dailymail", "wmt14_translate": "translate.wmt14",
-               "wmt15_translate": "translate.wmt15", "wmt16_translate": "translate.wmt16",
-               "wmt_t2t_translate": "translate.wmt_t2t"}
+    modules = {
+        "glue": "text.glue",
+        "super_glue": "text.super_glue",
+        "c4": "text.c4",
+        "squad": None,
+        "definite_pronoun_resolution": "text.definite_pronoun_resolution",
+        "cnn_dailymail": "summarization.cnn_dailymail",
+        "wmt14_translate": "translate.wmt14",
+        "wmt15_translate": "translate.wmt15",
+        "wmt16_translate": "translate.wmt16",
+        "wmt_t2t_translate": "translate.wmt_t2t",
+    }
     for task in _of_tfds():
         path, version = task.source.dataset.split(":")
         name, _, config = path.partition("/")

@@ -24,8 +24,11 @@ def in_memory(examples, splits=("train",)):
 
 
 def numbers(count: int, **settings) -> Task:
-    return Task(name="numbers", source=in_memory([{"n": i} for i in range(count)], ("train", "validation")),
-                **{"preprocessors": (as_text,), **settings})
+    return Task(
+        name="numbers",
+        source=in_memory([{"n": i} for i in range(count)], ("train", "validation")),
+        **{"preprocessors": (as_text,), **settings},
+    )
 
 
 def as_text(example):
@@ -80,10 +83,17 @@ def test_preprocessors_run_in_their_order_and_keep_the_other_fields():
     assert texts == [{"n": 2 * i, "inputs": f"n{2 * i}", "targets": str(2 * i)} for i in range(3)]
 
 
-@pytest.mark.parametrize(("made", "message"), [
-    ({"inputs": "a"}, r"Task 'bad': expected text in 'targets' after the preprocessors, found None among \['inputs'\]"),
-    ({"inputs": "a", "targets": 3}, "expected text in 'targets' after the preprocessors, found 3"),
-    ({"inputs": b"a", "targets": "b"}, "expected text in 'inputs' after the preprocessors, found b'a'")])
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            {"inputs": "a"},
+            r"Task 'bad': expected text in 'targets' after the preprocessors, found None among \['inputs'\]",
+        ),
+        ({"inputs": "a", "targets": 3}, "expected text in 'targets' after the preprocessors, found 3"),
+        ({"inputs": b"a", "targets": "b"}, "expected text in 'inputs' after the preprocessors, found b'a'"),
+    ],
+)
 def test_a_task_that_does_not_end_in_text_is_an_error(made, message):
     task = Task(name="bad", source=in_memory([{}]), preprocessors=(lambda example: made,))
     with pytest.raises(DataError, match=message):
@@ -160,7 +170,7 @@ def test_random_preprocessors_follow_from_seed_example_and_epoch():
     first, again, other = (drawn(numbers(20, preprocessors=(jitter,)), 40, seed) for seed in (0, 0, 1))
     assert [decoded(e) for e in first] == [decoded(e) for e in again]
     assert sorted(decoded(e) for e in first) != sorted(decoded(e) for e in other)
-    epochs = [dict(decoded(e) for e in first[i:i + 20]) for i in (0, 20)]
+    epochs = [dict(decoded(e) for e in first[i : i + 20]) for i in (0, 20)]
     assert set(epochs[0]) == set(epochs[1]) == {f"n{i}" for i in range(20)}
     assert all(epochs[0][n] != epochs[1][n] for n in epochs[0])
 
@@ -172,15 +182,24 @@ def test_random_choices_of_evaluation_are_fixed_and_differ_between_examples():
     assert len({t["targets"] for t in whole}) == 9
 
 
-@pytest.mark.parametrize("function", [Jitter(), Jitter().method, functools.partial(jitter_with_settings, 10**9),
-                                      lambda example, generator: jitter(example, generator)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        Jitter(),
+        Jitter().method,
+        functools.partial(jitter_with_settings, 10**9),
+        lambda example, generator: jitter(example, generator),
+    ],
+)
 def test_whatever_takes_two_arguments_gets_a_generator(function):
     (first,) = numbers(1, preprocessors=(function,)).evaluation_examples("validation", VOCABULARY, lengths=LENGTHS)[0]
     assert first["targets"].isdigit()
 
 
-@pytest.mark.parametrize(("function", "inputs"), [(Jitter().plain, "n0"), (optional_setting, "p0"),
-                                                  (functools.partial(optional_setting, prefix="q"), "q0")])
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [(Jitter().plain, "n0"), (optional_setting, "p0"), (functools.partial(optional_setting, prefix="q"), "q0")],
+)
 def test_what_needs_one_argument_gets_one(function, inputs):
     (first,) = numbers(1, preprocessors=(function,)).evaluation_examples("validation", VOCABULARY, lengths=LENGTHS)[0]
     assert first["inputs"] == inputs
@@ -194,8 +213,9 @@ def digits(example):
 
 
 def test_an_expanded_split_is_read_at_any_index():
-    task = Task(name="digits", source=in_memory([{"n": 12}, {"n": 3}, {"n": 456}]), expand=digits,
-                preprocessors=(as_text,))
+    task = Task(
+        name="digits", source=in_memory([{"n": 12}, {"n": 3}, {"n": 456}]), expand=digits, preprocessors=(as_text,)
+    )
     raw = task.raw("train")
     assert [raw[i]["n"] for i in range(len(raw))] == [1, 2, 3, 4, 5, 6]
     assert [raw[i]["n"] for i in (5, 0, 3)] == [6, 1, 4]
@@ -207,8 +227,12 @@ def test_an_expanded_split_is_read_at_any_index():
 
 
 def test_an_example_may_expand_to_none():
-    task = Task(name="few", source=in_memory([{"n": 0}, {"n": 7}, {"n": 0}]), preprocessors=(as_text,),
-                expand=lambda example: [example] if example["n"] else [])
+    task = Task(
+        name="few",
+        source=in_memory([{"n": 0}, {"n": 7}, {"n": 0}]),
+        preprocessors=(as_text,),
+        expand=lambda example: [example] if example["n"] else [],
+    )
     raw = task.raw("train")
     assert [raw[i] for i in range(len(raw))] == [{"n": 7}]
 

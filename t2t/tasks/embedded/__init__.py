@@ -42,18 +42,32 @@ def _generated(problem, **settings) -> FunctionSource:
     """Train, validation and test splits of a generated problem; no problem is in two of them."""
     if settings:
         problem = functools.partial(problem, **settings)
-    return FunctionSource({split: functools.partial(Generated, functools.partial(draws.draw, problem, split),
-                                                    TRAIN if split == "train" else HELD_OUT) for split in draws.SPLITS})
+    return FunctionSource(
+        {
+            split: functools.partial(
+                Generated, functools.partial(draws.draw, problem, split), TRAIN if split == "train" else HELD_OUT
+            )
+            for split in draws.SPLITS
+        }
+    )
 
 
 def _scan(name: str) -> Task:
-    return Task(name=f"scan_{name}", metrics=("exact_match",), evaluation_split="test",
-                source=FunctionSource({p: functools.partial(scan.examples, name, p) for p in ("train", "test")}))
+    return Task(
+        name=f"scan_{name}",
+        metrics=("exact_match",),
+        evaluation_split="test",
+        source=FunctionSource({p: functools.partial(scan.examples, name, p) for p in ("train", "test")}),
+    )
 
 
 def _verified(name: str, module, **settings) -> Task:
-    return Task(name=name, source=_generated(module.problem, **settings), metrics=(Verified(module.verify),),
-                postprocess=question_or_answer)
+    return Task(
+        name=name,
+        source=_generated(module.problem, **settings),
+        metrics=(Verified(module.verify),),
+        postprocess=question_or_answer,
+    )
 
 
 for _name in ("simple", "length", "addprim_jump"):
@@ -62,7 +76,15 @@ register(_verified("integration", integration))
 register(_verified("integration_hard", integration, difficulty=integration.HARD))
 register(_verified("decompilation", decompilation))
 register(Task(name="listops", source=_generated(listops.problem), metrics=("exact_match",)))
-register(Task(name="listops_lra", source=_generated(listops.problem, size=listops.LONG_RANGE_ARENA),
-              metrics=("exact_match",)))
-register(Mixture(name="embedded", members=("scan_simple", "integration", "decompilation", "listops"),
-                 rates=(0.6, 0.15, 0.15, 0.1)))  # SCAN is the one that must be exact
+register(
+    Task(
+        name="listops_lra", source=_generated(listops.problem, size=listops.LONG_RANGE_ARENA), metrics=("exact_match",)
+    )
+)
+register(
+    Mixture(
+        name="embedded",
+        members=("scan_simple", "integration", "decompilation", "listops"),
+        rates=(0.6, 0.15, 0.15, 0.1),
+    )
+)  # SCAN is the one that must be exact

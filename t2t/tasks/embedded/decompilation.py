@@ -12,8 +12,10 @@ from t2t.tasks.embedded import expressions
 
 VARIABLES = ("a", "b", "c")
 _OPERATIONS = {"+": "add", "-": "sub", "*": "mul"}
-_TESTS = [{v: int(n) for v, n in zip(VARIABLES, row)}
-          for row in np.random.default_rng(0).integers(-20, 21, (12, len(VARIABLES)))]
+_TESTS = [
+    {v: int(n) for v, n in zip(VARIABLES, row)}
+    for row in np.random.default_rng(0).integers(-20, 21, (12, len(VARIABLES)))
+]
 
 
 def draw_expression(generator: np.random.Generator, depth: int) -> tuple:

@@ -145,9 +145,19 @@ def to_sympy(tree: tuple) -> Any:
         arguments = [convert(r) for r in rest]
         if kind == "/" and arguments[1].is_zero:
             raise ParseError("division by zero")
-        return {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
-                "^": lambda a, b: a**b, "neg": lambda a: -a, "sin": sympy.sin, "cos": sympy.cos, "exp": sympy.exp,
-                "log": sympy.log, "sqrt": sympy.sqrt}[kind](*arguments)
+        return {
+            "+": lambda a, b: a + b,
+            "-": lambda a, b: a - b,
+            "*": lambda a, b: a * b,
+            "/": lambda a, b: a / b,
+            "^": lambda a, b: a**b,
+            "neg": lambda a: -a,
+            "sin": sympy.sin,
+            "cos": sympy.cos,
+            "exp": sympy.exp,
+            "log": sympy.log,
+            "sqrt": sympy.sqrt,
+        }[kind](*arguments)
 
     return convert(tree)
 

@@ -9,8 +9,12 @@ import re
 
 import numpy as np
 
-OPERATORS = {"MIN": min, "MAX": max, "MED": lambda values: int(np.median(values)),
-             "SM": lambda values: sum(values) % 10}
+OPERATORS = {
+    "MIN": min,
+    "MAX": max,
+    "MED": lambda values: int(np.median(values)),
+    "SM": lambda values: sum(values) % 10,
+}
 DIGITS = tuple("0123456789")
 
 

@@ -1,8 +1,8 @@
 """SCAN: navigation commands into actions (Lake & Baroni 2018), all 20,910 of them from the published grammar.
 
-    C → S and S | S after S | S        S → V twice | V thrice | V
-    V → U | D | U opposite d | U around d | turn opposite d | turn around d        D → U d | turn d
-    U → walk | look | run | jump       d → left | right
+C → S and S | S after S | S        S → V twice | V thrice | V
+V → U | D | U opposite d | U around d | turn opposite d | turn around d        D → U d | turn d
+U → walk | look | run | jump       d → left | right
 """
 
 import functools
@@ -41,8 +41,12 @@ def _interpret_verb(words: Sequence[str]) -> list[str]:
 def commands() -> tuple[str, ...]:
     """All commands, in the order of the grammar."""
     units = list(_ACTIONS)
-    verbs = units + [f"{u}{manner} {d}" for manner in ("", " opposite", " around") for u in [*units, "turn"]
-                     for d in ("left", "right")]
+    verbs = units + [
+        f"{u}{manner} {d}"
+        for manner in ("", " opposite", " around")
+        for u in [*units, "turn"]
+        for d in ("left", "right")
+    ]
     phrases = [f"{v}{times}" for v in verbs for times in ("", " twice", " thrice")]
     return tuple(phrases + [f"{a} {word} {b}" for word in ("and", "after") for a in phrases for b in phrases])
 

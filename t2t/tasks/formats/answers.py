@@ -21,8 +21,14 @@ def squad(example: Mapping[str, Any]) -> Mapping[str, Any]:
     question, context = pad_punctuation(example["question"]), pad_punctuation(example["context"])
     answers = [pad_punctuation(a) for a in example["answers"]["text"]]
     inputs = _SPACE.sub(" ", f"question: {question} context: {context}")
-    return {"inputs": inputs, "targets": answers[0], "id": example.get("id", ""), "question": question, "context": context,
-            "answers": answers}
+    return {
+        "inputs": inputs,
+        "targets": answers[0],
+        "id": example.get("id", ""),
+        "question": question,
+        "context": context,
+        "answers": answers,
+    }
 
 
 def all_answers(text: str, example: Mapping[str, Any], is_target: bool) -> Any:

@@ -15,8 +15,10 @@ class Translate:
     target: str
 
     def __call__(self, example: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"inputs": f"translate {LANGUAGES[self.source]} to {LANGUAGES[self.target]}: {example[self.source]}",
-                "targets": example[self.target]}
+        return {
+            "inputs": f"translate {LANGUAGES[self.source]} to {LANGUAGES[self.target]}: {example[self.source]}",
+            "targets": example[self.target],
+        }
 
 
 def summarise(example: Mapping[str, Any]) -> Mapping[str, Any]:

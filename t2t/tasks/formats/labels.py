@@ -1,4 +1,5 @@
-"""Classification as text (Raffel et al. 2020, section 2.4 and appendix D): the label is a word, and a wrong word is wrong."""
+"""Classification as text (Raffel et al. 2020, section 2.4 and appendix D): the label is a word, and a wrong word is
+wrong."""
 
 import dataclasses
 import re
@@ -44,8 +45,11 @@ class LabelIndex:
 def stsb(example: Mapping[str, Any]) -> Mapping[str, Any]:
     """Similarity 0–5, rounded to the nearest fifth (halves to even), as a decimal: 26 classes in all but name."""
     rounded = float(np.round(np.float32(example["label"]) * np.float32(5)) / 5)
-    return {**example, "inputs": f"stsb sentence1: {example['sentence1']} sentence2: {example['sentence2']}",
-            "targets": f"{rounded:.1f}"}
+    return {
+        **example,
+        "inputs": f"stsb sentence1: {example['sentence1']} sentence2: {example['sentence2']}",
+        "targets": f"{rounded:.1f}",
+    }
 
 
 def number(text: str, example: Mapping[str, Any], is_target: bool) -> float:
@@ -65,11 +69,17 @@ def multirc(example: Mapping[str, Any]) -> Mapping[str, Any]:
 def multirc_value(text: str, example: Mapping[str, Any], is_target: bool) -> dict[str, Any]:
     """The postprocessor of MultiRC: the label, and the question by which answers are grouped."""
     idx = example["idx"]
-    return {"value": LabelIndex(("False", "True"))(text, example, is_target),
-            "group": (int(idx["paragraph"]), int(idx["question"]))}
+    return {
+        "value": LabelIndex(("False", "True"))(text, example, is_target),
+        "group": (int(idx["paragraph"]), int(idx["question"])),
+    }
 
 
 def axb(example: Mapping[str, Any]) -> Mapping[str, Any]:
     """SuperGLUE's broad diagnostics in the form of RTE: the first sentence is the premise."""
-    return {"premise": example["sentence1"], "hypothesis": example["sentence2"], "label": example["label"],
-            "idx": example["idx"]}
+    return {
+        "premise": example["sentence1"],
+        "hypothesis": example["sentence2"],
+        "label": example["label"],
+        "idx": example["idx"],
+    }

@@ -1,6 +1,7 @@
 """Whom a pronoun means, as text: the Winograd schemas of SuperGLUE, DPR and GLUE's WNLI in one form.
 
-`wsc: … *it* …` → the referent (Raffel et al. 2020, section 2.4). Models train only on examples whose referent is the right
+`wsc: … *it* …` → the referent (Raffel et al. 2020, section 2.4). Models train only on examples whose referent is the
+right
 one; a prediction is judged by whether its words are among the candidate's, or the candidate's among its.
 """
 
@@ -9,8 +10,31 @@ from collections.abc import Mapping
 from typing import Any
 
 PRONOUNS = ("he", "she", "they", "it", "her", "his", "their", "them", "him")
-DETERMINERS = frozenset("a an few her his each every many much my our some that the their these this those which whose "
-                        "your".split())
+DETERMINERS = frozenset(
+    [
+        "a",
+        "an",
+        "few",
+        "her",
+        "his",
+        "each",
+        "every",
+        "many",
+        "much",
+        "my",
+        "our",
+        "some",
+        "that",
+        "the",
+        "their",
+        "these",
+        "this",
+        "those",
+        "which",
+        "whose",
+        "your",
+    ]
+)
 
 
 def wsc(example: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -21,10 +45,14 @@ def wsc(example: Mapping[str, Any]) -> Mapping[str, Any]:
     at = next((i for i in near if re.fullmatch(rf"{re.escape(pronoun)}\W*", words[i])), None)
     if at is None:
         raise ValueError(f"the pronoun {pronoun!r} is not in {example['text']!r}")
-    rest = words[at][len(pronoun):]
+    rest = words[at][len(pronoun) :]
     words[at] = f"*{pronoun}*" + (f" {rest}" if rest else "")
-    return {**example, "inputs": "wsc: " + " ".join(words), "targets": example["span1_text"],
-            "label": int(example.get("label", 0))}
+    return {
+        **example,
+        "inputs": "wsc: " + " ".join(words),
+        "targets": example["span1_text"],
+        "label": int(example.get("label", 0)),
+    }
 
 
 def wsc_correct(example: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -48,15 +76,19 @@ def wnli(example: Mapping[str, Any]) -> Mapping[str, Any]:
     best, at, candidate = -1, 0, ""
     for i, word in enumerate(premise):
         if word in PRONOUNS:
-            size, found = _replacement(premise[:i], premise[i + 1:], hypothesis)
+            size, found = _replacement(premise[:i], premise[i + 1 :], hypothesis)
             if size > best:
                 best, at, candidate = size, i, found
     words = example["sentence1"].split(" ")
     at = [i for i, word in enumerate(words) if _bare(word)][at]
     bare = _bare(words[at])
-    words[at] = f"*{bare}* {words[at][len(bare):]}".rstrip()
-    return {**example, "inputs": "wsc: " + " ".join(words), "targets": _as_written(candidate, example["sentence2"]),
-            "label": int(example.get("label", 0))}
+    words[at] = f"*{bare}* {words[at][len(bare) :]}".rstrip()
+    return {
+        **example,
+        "inputs": "wsc: " + " ".join(words),
+        "targets": _as_written(candidate, example["sentence2"]),
+        "label": int(example.get("label", 0)),
+    }
 
 
 def _bare(word: str) -> str:
@@ -91,7 +123,7 @@ def _as_written(candidate: str, hypothesis: str) -> str:
     """The candidate from its last article on, capitalised as in the hypothesis, never possessive."""
     words = candidate.split(" ")
     starts = [words.index(article) for article in ("a", "an", "the") if article in words]
-    words = words[max(starts, default=0):]
+    words = words[max(starts, default=0) :]
     found = re.search(" ".join(rf"{re.escape(w)}(?:\.|,|\?|\!)?" for w in words), hypothesis, re.IGNORECASE)
     text = found[0] if found else " ".join(words)
     return re.sub(r"('s|')$", "", _bare(text))

@@ -10,9 +10,20 @@ from t2t.tasks.metrics.text import bleu, bleu_intl, exact_match, rouge
 Metric = Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]
 
 METRICS: dict[str, Metric] = {
-    "accuracy": accuracy, "bleu": bleu, "bleu_intl": bleu_intl, "exact_match": exact_match, "f1": f1_with_invalid,
-    "matthews": matthews, "mean_3_class_f1": mean_3_class_f1, "multirc_exact": multirc_exact, "multirc_f1": multirc_f1,
-    "pearson": pearson, "record": deduplicated(squad), "rouge": rouge, "spearman": spearman, "squad": squad,
+    "accuracy": accuracy,
+    "bleu": bleu,
+    "bleu_intl": bleu_intl,
+    "exact_match": exact_match,
+    "f1": f1_with_invalid,
+    "matthews": matthews,
+    "mean_3_class_f1": mean_3_class_f1,
+    "multirc_exact": multirc_exact,
+    "multirc_f1": multirc_f1,
+    "pearson": pearson,
+    "record": deduplicated(squad),
+    "rouge": rouge,
+    "spearman": spearman,
+    "squad": squad,
 }
 # Those that judge texts as they are; the others need a task's postprocessor to make labels, numbers or groups of them.
 TEXT_METRICS = ("accuracy", "bleu", "bleu_intl", "exact_match", "matthews", "rouge", "squad")

@@ -12,7 +12,8 @@ from t2t.tasks.metrics.classification import f1_with_invalid
 
 
 def normalise(text: str) -> str:
-    """SQuAD's normal form: lower case, no punctuation, no articles, single spaces (Rajpurkar et al. 2016, section 6.1)."""
+    """SQuAD's normal form: lower case, no punctuation, no articles, single spaces (Rajpurkar et al. 2016, section
+    6.1)."""
     text = "".join(c for c in text.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
@@ -28,12 +29,15 @@ def squad(targets: Sequence[str | Sequence[str]], predictions: Sequence[str]) ->
     where they are hidden)."""
     answers = ([t] if isinstance(t, str) else t for t in targets)
     pairs = [([normalise(t) for t in of_one], normalise(p)) for of_one, p in zip(answers, predictions)]
-    return {"em": 100.0 * float(np.mean([max((float(t == p) for t in answers), default=0.0) for answers, p in pairs])),
-            "f1": 100.0 * float(np.mean([max((_f1(t, p) for t in answers), default=0.0) for answers, p in pairs]))}
+    return {
+        "em": 100.0 * float(np.mean([max((float(t == p) for t in answers), default=0.0) for answers, p in pairs])),
+        "f1": 100.0 * float(np.mean([max((_f1(t, p) for t in answers), default=0.0) for answers, p in pairs])),
+    }
 
 
 def deduplicated(metric: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
     """A metric over values {"group", "value"} of which only the first of each group counts (ReCoRD)."""
+
     def of_first(targets: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         first = {}
         for t, p in zip(targets, predictions):

@@ -11,7 +11,8 @@ def accuracy(targets: Sequence, predictions: Sequence) -> dict[str, float]:
 
 
 def f1_with_invalid(targets: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
-    """F1 of class 1 of 2; a prediction that is neither counts as the class that its target is not (T5, GLUE's metrics)."""
+    """F1 of class 1 of 2; a prediction that is neither counts as the class that its target is not (T5, GLUE's
+    metrics)."""
     from sklearn.metrics import f1_score
 
     targets, predictions = np.asarray(targets), np.asarray(predictions)
@@ -23,7 +24,10 @@ def mean_3_class_f1(targets: Sequence[int], predictions: Sequence[int]) -> dict[
     """The mean of the F1 of three classes (SuperGLUE's CB)."""
     from sklearn.metrics import f1_score
 
-    return {"mean_3class_f1": 100.0 * float(f1_score(targets, predictions, labels=[0, 1, 2], average="macro", zero_division=0))}
+    return {
+        "mean_3class_f1": 100.0
+        * float(f1_score(targets, predictions, labels=[0, 1, 2], average="macro", zero_division=0))
+    }
 
 
 def matthews(targets: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:

@@ -26,8 +26,17 @@ def _bleu(targets: Sequence[str | Sequence[str]], predictions: Sequence[str], to
     references = [[t] if isinstance(t, str) else list(t) for t in targets]
     most = max(len(r) for r in references)
     transposed = [[r[i] if i < len(r) else None for r in references] for i in range(most)]
-    return float(sacrebleu.corpus_bleu(list(predictions), transposed, smooth_method="exp", force=True, lowercase=False,
-                                       tokenize=tokenize, use_effective_order=False).score)
+    return float(
+        sacrebleu.corpus_bleu(
+            list(predictions),
+            transposed,
+            smooth_method="exp",
+            force=True,
+            lowercase=False,
+            tokenize=tokenize,
+            use_effective_order=False,
+        ).score
+    )
 
 
 def rouge(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
