@@ -6,6 +6,8 @@ SHELL := /bin/sh
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 export T2T_PYTHON
+# Large pages for the arrays of a step: a fifth faster on a CPU under Linux, and nothing elsewhere.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'

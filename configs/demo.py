@@ -14,16 +14,16 @@ def get_config():
     config = base.get_config()
     config.task = "embedded"
     config.data.vocabulary = "sentencepiece:512"
-    config.data.inputs_length = config.data.targets_length = 64
+    config.data.inputs_length, config.data.targets_length = 96, 64  # packs both sides three quarters full
     model = config.model
     model.width, model.heads, model.head_width, model.mlp_width = 128, 4, 32, 384
     model.encoder_layers = model.decoder_layers = 2
-    model.positions, model.max_length = "learned", 64
+    model.positions, model.max_length = "learned", 96
     model.dropout = model.attention_dropout = model.mlp_dropout = 0.0
-    config.train.batch_size = 32
+    config.train.batch_size = 22
     config.train.steps = 2_800
     config.train.schedule.decay = "cosine"
-    config.train.schedule.peak = 3e-3
+    config.train.schedule.peak = 2e-3
     config.train.schedule.warmup = 100
     config.train.eval_every = config.train.checkpoint_every = 700
     config.train.eval_examples = 128

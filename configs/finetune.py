@@ -3,8 +3,7 @@
     python launch/train.py --config=configs/finetune.py --config.data.train=pairs.tsv --workdir=runs/mine
 
 It begins from random parameters, or from another run's with --config.init_from=runs/other. 9 million parameters beside
-the
-vocabulary; 2,000 steps of 32 packed rows take about ten minutes on two CPU cores.
+the vocabulary; 2,000 steps of 32 packed rows take about ten minutes on two CPU cores.
 """
 
 from configs import base

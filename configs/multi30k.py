@@ -28,13 +28,13 @@ def get_config():
     model.tie_logits, model.scale_logits, model.gated, model.activation = True, True, False, "relu"
     model.dropout, model.attention_dropout, model.mlp_dropout = 0.3, 0.1, 0.1
     config.train.batch_size = 64
-    config.train.steps = 2_400
+    config.train.steps = 2_000
     config.train.label_smoothing = 0.1
     config.train.schedule.decay = "cosine"
-    config.train.schedule.peak = 3e-3
-    config.train.schedule.warmup = 400
+    config.train.schedule.peak = 2e-3
+    config.train.schedule.warmup = 200
     config.train.schedule.floor = 0.02
-    config.train.eval_every = config.train.checkpoint_every = 800
+    config.train.eval_every = config.train.checkpoint_every = 500
     config.train.eval_examples = 256
     config.decode.method = "beam"
     config.decode.beams = 4

@@ -97,8 +97,7 @@ def allowed_pairs(
     prefix=None,
 ) -> jax.Array | np.ndarray | None:
     """The pairs that may meet, as booleans broadcastable to [b h n m]: NumPy where the pattern alone says so; None
-    where
-    all may."""
+    where all may."""
     if isinstance(pattern, Bidirectional):
         allowed = None
     elif query_positions is None:

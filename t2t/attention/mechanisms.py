@@ -1,8 +1,7 @@
 """The mechanisms by which positions exchange information, each a config that knows how to apply itself.
 
 Every mechanism has the one interface `apply(query, key, value, …, state) → (out, state)`, after the projections, so
-that
-swapping the mechanism keeps the projection weights. `MECHANISMS` lists them all; there is no registration.
+that swapping the mechanism keeps the projection weights. `MECHANISMS` lists them all; there is no registration.
 """
 
 import dataclasses

@@ -147,10 +147,10 @@ class Store:
             folder = self.folder / str(step)
             problems = digests.verify(folder)
             if not problems:
-                meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
                 return (
-                    *(_restore(folder / name, tree) for name, tree in (("params", params), ("optimizer", optimizer))),
-                    meta,
+                    _restore(folder / "params", params),
+                    _restore(folder / "optimizer", optimizer),
+                    read_meta(self.folder, step),
                 )
             self._report(
                 f"The checkpoint of step {step} cannot be used ({'; '.join(problems[:3])}): trying the one before."
@@ -178,10 +178,15 @@ def best_step(folder: pathlib.Path, metric: str, sign: float = 1.0) -> int | Non
     """The step with the smallest `sign`·metric among those that have it."""
     values = {}
     for step in steps(folder):
-        meta = json.loads((pathlib.Path(folder) / str(step) / "meta.json").read_text(encoding="utf-8"))
-        if metric in meta.get("metrics", {}):
-            values[step] = sign * meta["metrics"][metric]
+        metrics = read_meta(folder, step)["metrics"]
+        if metric in metrics:
+            values[step] = sign * metrics[metric]
     return min(values, key=lambda s: (values[s], -s)) if values else None
+
+
+def read_meta(folder: pathlib.Path, step: int) -> dict[str, Any]:
+    """What was written beside the arrays of a step."""
+    return json.loads((pathlib.Path(folder) / str(step) / "meta.json").read_text(encoding="utf-8"))
 
 
 def restore_params(

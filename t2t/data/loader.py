@@ -3,8 +3,7 @@
 A batch is a function of (seed, position). The position is small, and says how far each shard of the stream has been
 read;
 it does not depend on the number of hosts or workers. Batches carry the position after them, because what is made ahead
-is
-not yet trained on.
+is not yet trained on.
 """
 
 import dataclasses

@@ -27,8 +27,7 @@ def make_streams(parts: Sequence[Part], *, seed: int, shards: int = 1) -> list[g
     """One endless stream for each shard.
 
     Every part is shuffled anew in each epoch and repeated for ever. Of any n consecutive examples of a stream, a part
-    of
-    share r gives n·r of them, give or take the number of parts. A stream's example i is always the same one.
+    of share r gives n·r of them, give or take the number of parts. A stream's example i is always the same one.
 
     Args:
       parts: at least one, of rates above 0.

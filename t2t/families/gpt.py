@@ -2,9 +2,8 @@
 GELU.
 
 GPT-3 alternates dense and locally banded layers; these configs have its sizes with dense attention throughout. Its
-table
-gives the 1.3B model 24 heads of 128, which do not make its width of 2,048 nor its 1.3 billion parameters: here it has
-16.
+table gives the 1.3B model 24 heads of 128, which do not make its width of 2,048 nor its 1.3 billion parameters: here
+it has 16.
 """
 
 from t2t.models import ModelConfig

@@ -3,8 +3,8 @@
 A hypothesis that ends is scored by its log-probability over ((5 + length) / 6)^α, its end of sequence counted (Wu et
 al. 2016,
 equation 14). The search stops when no living hypothesis can beat the worst of the ended ones any more; those that live
-at the
-greatest length compete as they are. With α = 0 this is the canonical search of other libraries (`length_penalty=0`,
+at the greatest length compete as they are. With α = 0 this is the canonical search of other libraries
+(`length_penalty=0`,
 `early_stopping="never"`).
 """
 

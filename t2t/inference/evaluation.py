@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from t2t.checkpoints.digests import write_atomically
 from t2t.errors import DataError, unknown
 from t2t.inference.config import DecodeConfig
 from t2t.inference.text_model import Progress, TextModel
@@ -34,14 +35,17 @@ class Evaluation:
 
     def write(self, folder: pathlib.Path, step: int | None = None) -> None:
         """Writes `eval/<task>.json` and `predictions/<task>.jsonl` into a workdir."""
-        result = {"task": self.task, "split": self.split, "step": step, "examples": self.examples, **self.metrics}
-        for sub in ("eval", "predictions"):
-            (pathlib.Path(folder) / sub).mkdir(parents=True, exist_ok=True)
-        (pathlib.Path(folder) / "eval" / f"{self.task}.json").write_text(
-            json.dumps(result, indent=2) + "\n", encoding="utf-8"
-        )
-        with open(pathlib.Path(folder) / "predictions" / f"{self.task}.jsonl", "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in self.predictions)
+        # JSON has no NaN (the correlation with a constant, say): null.
+        metrics = {k: v if math.isfinite(v) else None for k, v in self.metrics.items()}
+        result = {"task": self.task, "split": self.split, "step": step, "examples": self.examples, **metrics}
+        predictions = [json.dumps(p, ensure_ascii=False) + "\n" for p in self.predictions]
+        for name, text in (
+            (f"eval/{self.task}.json", json.dumps(result, indent=2) + "\n"),
+            (f"predictions/{self.task}.jsonl", "".join(predictions)),
+        ):
+            path = pathlib.Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text)
 
 
 def evaluate(

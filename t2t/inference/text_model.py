@@ -10,24 +10,20 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from t2t.checkpoints import best_step, restore_params
+from t2t.checkpoints import best_step, read_meta, restore_params
 from t2t.config import build as build_config
-from t2t.data.converters import Converter, DecoderConverter, EncoderConverter, EncoderDecoderConverter
+from t2t.data.converters import Converter, EncoderDecoderConverter
 from t2t.data.loader import evaluation_batches
 from t2t.data.vocabulary import Vocabulary
 from t2t.data.vocabulary import load as load_vocabulary
 from t2t.errors import CheckpointError, DataError
 from t2t.inference.config import DecodeConfig
+from t2t.inference.layout import buckets_up_to, left_padded, make_converter
 from t2t.inference.programs import decode_batch, score_batch
 from t2t.models import ModelConfig, abstract_params
 from t2t.models import build as build_model
 
 Progress = Callable[[int, int], None]  # examples done, of how many
-
-
-def buckets_up_to(limit: int) -> tuple[int, ...]:
-    """Lengths that batches are padded to, so that few programs are compiled: 16, 32, 64, … below `limit`."""
-    return tuple(2**i for i in range(4, 24) if 2**i < limit)
 
 
 @dataclasses.dataclass
@@ -40,6 +36,8 @@ class TextModel:
       vocabulary: of inputs and targets.
       inputs_length, targets_length: the limits it was trained with; longer inputs are cut, and it is said.
       prefix_attention: of decoder-only models: whether prompts see each other both ways.
+      continues: of decoder-only models: whether they learned from text without inputs. A prompt is then the beginning
+        of a text: no end of sequence after it, read in one direction, and of a long one the last tokens are kept.
       prefix: put before every input, as in training.
       decode: how to generate when nothing else is said.
       batch_size: rows of a batch.
@@ -53,6 +51,7 @@ class TextModel:
     inputs_length: int = 512
     targets_length: int = 128
     prefix_attention: bool = True
+    continues: bool = False
     prefix: str = ""
     decode: DecodeConfig = DecodeConfig()
     batch_size: int = 32
@@ -93,13 +92,15 @@ class TextModel:
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), params)
         params, step = restore_params(workdir / "checkpoints", params, step=step, report=settings.get("report", print))
-        check_fingerprint(vocabulary, workdir, step)
+        meta = read_meta(workdir / "checkpoints", step)
+        check_fingerprint(vocabulary, workdir, meta)
         data = run["data"]
         known = {
             "inputs_length": data["inputs_length"],
             "targets_length": data["targets_length"],
             "prefix": data["prefix"],
             "prefix_attention": data["prefix_attention"],
+            "continues": meta["continues"],
             "decode": build_config(DecodeConfig, run["decode"], "config.decode"),
         }
         return cls(config=config, params=params, vocabulary=vocabulary, **{**known, **settings})
@@ -168,7 +169,8 @@ class TextModel:
         return results
 
     def score(self, inputs: Sequence[str], targets: Sequence[str], *, per_token: bool = False) -> list[Any]:
-        """The log-likelihood of each target after its input, natural logarithm, its end of sequence counted.
+        """The log-likelihood of each target after its input, natural logarithm, its end of sequence counted (but where
+        the model continues text).
 
         Args:
           per_token: give each token's instead of their sum.
@@ -177,8 +179,9 @@ class TextModel:
             raise DataError(
                 f"score: expected as many targets as inputs, found {len(inputs)} inputs and {len(targets)} targets."
             )
+        end = [] if self.continues else [self.vocabulary.eos_id]
         examples = [
-            {**self._prompt(i), "targets": np.asarray([*self.vocabulary.encode(t), self.vocabulary.eos_id], np.int32)}
+            {**self._prompt(i), "targets": np.asarray([*self.vocabulary.encode(t), *end], np.int32)}
             for i, t in zip(inputs, targets)
         ]
         found = [logp for logp, _ in self.score_examples(examples)]
@@ -222,7 +225,11 @@ class TextModel:
 
     def converter(self) -> Converter:
         """Examples into batches for this architecture."""
-        return make_converter(self.config, self.inputs_length, self.targets_length, self.prefix_attention)
+        return make_converter(self.config, self.inputs_length, self.targets_length, self._prompt_both_ways)
+
+    @property
+    def _prompt_both_ways(self) -> bool:
+        return self.prefix_attention and not self.continues
 
     def _decode_config(self, changes: Mapping[str, Any]) -> DecodeConfig:
         changes = dict(changes)
@@ -237,8 +244,9 @@ class TextModel:
     def _prompt(self, text: str) -> dict[str, np.ndarray]:
         text = self.prefix + text
         ids = [*self.vocabulary.encode(text), self.vocabulary.eos_id] if text else []
-        if self.config.architecture == "decoder" and not self.prefix_attention:
-            ids = ids[:-1]  # a plain language model goes on with the text
+        if self.continues and len(ids := ids[:-1]) > self.inputs_length:
+            self._too_long(1)
+            ids = ids[-self.inputs_length :]
         return {"inputs": np.asarray(ids, np.int32), "targets": np.zeros(0, np.int32)}
 
     def _prompt_converter(self) -> Converter:
@@ -250,15 +258,7 @@ class TextModel:
         inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
         if self.config.architecture == "encoder-decoder":
             return {"encoder_inputs": inputs, "encoder_segments": segments}
-        # A decoder's prompts begin with the start token and are padded on the left.
-        inputs = np.pad(inputs, ((0, 0), (1, 0)))
-        segments = np.pad(segments, ((0, 0), (1, 0)), constant_values=1)
-        shift = [(np.arange(len(row)) - (len(row) - n)) % len(row) for row, n in zip(segments, segments.sum(1))]
-        inputs, segments = (np.take_along_axis(x, np.stack(shift), axis=1) for x in (inputs, segments))
-        result = {"decoder_inputs": inputs, "decoder_segments": segments}
-        if self.prefix_attention:
-            result["decoder_prefix"] = segments * (segments.sum(1, keepdims=True) > 1)
-        return result
+        return left_padded(inputs, segments, both_ways=self._prompt_both_ways)
 
     def _rows(self, count: int) -> int:
         """Rows of a batch: no more than there are examples, rounded up so that few programs are compiled."""
@@ -275,22 +275,6 @@ class TextModel:
         )
 
 
-def make_converter(
-    config: ModelConfig, inputs_length: int, targets_length: int, prefix_attention: bool, loss_on_inputs: bool = False
-) -> Converter:
-    """The converter of an architecture."""
-    if config.architecture == "encoder":
-        return EncoderConverter(inputs_length=inputs_length)
-    if config.architecture == "decoder":
-        return DecoderConverter(
-            inputs_length=inputs_length,
-            targets_length=targets_length,
-            loss_on_inputs=loss_on_inputs,
-            prefix_attention=prefix_attention,
-        )
-    return EncoderDecoderConverter(inputs_length=inputs_length, targets_length=targets_length)
-
-
 def check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, where: Any) -> None:
     """Raises CheckpointError where the vocabulary has ids that the model's table does not."""
     if vocabulary.size > config.vocab_size:
@@ -300,14 +284,13 @@ def check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, where: Any) ->
         )
 
 
-def check_fingerprint(vocabulary: Vocabulary, workdir: pathlib.Path, step: int) -> None:
+def check_fingerprint(vocabulary: Vocabulary, workdir: pathlib.Path, meta: Mapping[str, Any]) -> None:
     """Raises CheckpointError where a checkpoint was trained with a vocabulary other than the one beside it."""
-    path = workdir / "checkpoints" / str(step) / "meta.json"
-    trained_with = json.loads(path.read_text(encoding="utf-8")).get("vocabulary")
-    if trained_with != vocabulary.fingerprint():
+    if meta["vocabulary"] != vocabulary.fingerprint():
         raise CheckpointError(
-            f"{workdir / 'vocabulary'} is not the vocabulary that step {step} was trained with: its fingerprint is "
-            f"{vocabulary.fingerprint()}, expected {trained_with}. Restore vocabulary/ in the workdir."
+            f"{workdir / 'vocabulary'} is not the vocabulary that step {meta['step']} was trained with: its "
+            f"fingerprint is {vocabulary.fingerprint()}, expected {meta['vocabulary']}. Restore vocabulary/ in the "
+            "workdir."
         )
 
 

@@ -10,9 +10,8 @@ def cross_entropy(
     """Sums over a batch, to be divided by the sum of weights over all devices and microbatches.
 
     The smoothed target is (1 − ε) on the label and ε spread evenly over the whole vocabulary (Szegedy et al. 2016;
-    Vaswani
-    et al. 2017, section 5.4), whose cross entropy is logsumexp − (1 − ε) logit[label] − ε mean(logits). The z-loss adds
-    `z_loss`·logsumexp², which keeps logits from drifting (Mesh TensorFlow; T5 used 1e-4).
+    Vaswani et al. 2017, section 5.4), whose cross entropy is logsumexp − (1 − ε) logit[label] − ε mean(logits). The
+    z-loss adds `z_loss`·logsumexp², which keeps logits from drifting (Mesh TensorFlow; T5 used 1e-4).
 
     Args:
       logits: [b n v].

@@ -32,9 +32,8 @@ class Objective:
 
     Attributes:
       kind: causal_lm, prefix_lm or span_corruption.
-      documents: True where every example is a document of its own, of which a random chunk is taken when it is long;
-        False
-        where examples are lines of one long text, which is cut into chunks end to end.
+      documents: True where every example is a document of its own, of which a random chunk is taken when it is long
+        (anew in every epoch); False where examples are lines of one long text, which is cut into chunks end to end.
       noise_density, mean_span: of span corruption.
     """
 
@@ -70,11 +69,13 @@ class Objective:
         return raw
 
     def apply(
-        self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary
+        self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary, length: int
     ) -> dict[str, np.ndarray]:
-        """One chunk of tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only
-        where its
-        document ends)."""
+        """Tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only where its document
+        ends). Of more than `length` tokens a random chunk of so many is taken."""
+        if len(tokens) > length:
+            start = int(generator.integers(0, len(tokens) - length + 1))
+            tokens = tokens[start : start + length]
         if self.kind != "causal_lm" and len(tokens) and tokens[-1] == vocabulary.eos_id:
             tokens = tokens[:-1]  # a document's end is neither given nor masked: both sides end with one of their own
         if self.kind == "causal_lm" or len(tokens) < 2:
@@ -98,10 +99,8 @@ class Chunks(Sequence[np.ndarray]):
     Args:
       texts: lines of one long text, or documents.
       length: of a chunk.
-      documents: whether each text is tokenised by itself when it is asked for (the chunk is then its first `length`
-        tokens
-        from a start that depends on its index); else all are tokenised at once, joined by line breaks, and cut end to
-        end.
+      documents: whether each text is a document, tokenised when it is asked for and given whole with its end of
+        sequence; else all are tokenised at once, joined by line breaks, and cut end to end.
     """
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int, documents: bool):
@@ -118,6 +117,4 @@ class Chunks(Sequence[np.ndarray]):
             raise IndexError(i)
         if not self.documents:
             return self.tokens[i * self.length : (i + 1) * self.length]
-        tokens = np.asarray([*self.vocabulary.encode(self.texts[i]), self.vocabulary.eos_id], np.int32)
-        start = int(np.random.default_rng(i).integers(0, max(len(tokens) - self.length, 0) + 1))
-        return tokens[start : start + self.length]
+        return np.asarray([*self.vocabulary.encode(self.texts[i]), self.vocabulary.eos_id], np.int32)

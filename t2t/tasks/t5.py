@@ -215,8 +215,7 @@ register(
     )
 )
 # Every supervised task by its number of examples, of which at most 2^19 count (section 3.5.2). RTE is in both suites,
-# so
-# each of them has half of it.
+# so each of them has half of it.
 _HALVED = {"glue_rte_v002", "super_glue_rte_v102"}
 _TRAINED = {
     **dict(zip(GLUE_NAMES, GLUE_RATES.values())),

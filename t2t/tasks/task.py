@@ -55,7 +55,6 @@ class Task:
       objective: for tasks that learn from plain text in `targets` (language models, span corruption).
       vocabulary: of a run that names none: see `DataConfig.vocabulary`.
       evaluation_split: what evaluation during training reads, where there is such a split.
-      beams: of decoding in evaluation, T5's where it differs from greedy; 1 for greedy.
     """
 
     name: str
@@ -67,7 +66,6 @@ class Task:
     objective: Objective | None = None
     vocabulary: str = ""
     evaluation_split: str = "validation"
-    beams: int = 1
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -114,7 +112,7 @@ class Task:
         if self.objective is None:
             return Part(raw, _Tokenised(self, vocabulary), rate)
         chunks = self._chunks(raw, vocabulary, lengths)
-        return Part(chunks, _Objective(self.objective, vocabulary), rate)
+        return Part(chunks, _Objective(self.objective, vocabulary, chunks.length), rate)
 
     def evaluation_examples(
         self,
@@ -136,7 +134,10 @@ class Task:
         else:
             chunks = self._chunks(raw, vocabulary, lengths)
             count = len(chunks) if limit is None else min(limit, len(chunks))
-            examples = [self.objective.apply(chunks[i], np.random.default_rng(i), vocabulary) for i in range(count)]
+            examples = [
+                self.objective.apply(chunks[i], np.random.default_rng(i), vocabulary, chunks.length)
+                for i in range(count)
+            ]
             texts = [{k: vocabulary.decode(e[k]) for k in ("inputs", "targets")} for e in examples]
         if not examples:
             raise DataError(f"Task '{self.name}', split '{split}': no example is left after the preprocessors.")
@@ -179,9 +180,10 @@ class _Objective:
 
     objective: Objective
     vocabulary: Vocabulary
+    length: int
 
     def __call__(self, tokens, generator):
-        return self.objective.apply(tokens, generator, self.vocabulary)
+        return self.objective.apply(tokens, generator, self.vocabulary, self.length)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """What a run costs: FLOPs, how much of the peak they are, and an estimate of energy and CO₂.
 
 FLOPs count matrix products alone, a multiplication and an addition each, three times the forward pass for a training
-step
-(Kaplan et al. 2020, appendix B; recomputation by remat is not counted).
+step (Kaplan et al. 2020, appendix B; recomputation by remat is not counted).
 """
 
 import dataclasses

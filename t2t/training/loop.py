@@ -108,7 +108,7 @@ class _Steps:
         seconds, clock = now - clock, now
         tokens = values.pop("target_tokens")
         bad, skipped = int(values.pop("bad_in_a_row")), int(values["skipped"])
-        self.totals["target_tokens"] += tokens
+        self.totals["target_tokens"] += 0 if bad else tokens
         self.totals["flops"] += flops
         self.totals["seconds"] += seconds
         self.totals["skipped"] = skipped
@@ -140,6 +140,7 @@ class _Steps:
             "totals": self.totals,
             "metrics": self.evaluations,
             "vocabulary": run.vocabulary.fingerprint(),
+            "continues": run.continues,
         }
         run.store.save(step, state.params, dataclasses.replace(state, params=None), meta)
         self.saved = step
@@ -155,6 +156,7 @@ class _Steps:
             inputs_length=data.inputs_length,
             targets_length=data.targets_length,
             prefix_attention=data.prefix_attention,
+            continues=run.continues,
             decode=run.config.decode,
             batch_size=run.evaluation_rows,
             report=self.reporter.say,

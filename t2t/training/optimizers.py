@@ -13,8 +13,7 @@ from t2t.errors import ConfigError
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adafactor:
     """Shazeer & Stern 2018 with T5's choices: factored second moments, updates clipped at RMS 1 and scaled by the
-    parameter's
-    RMS (at least 1e-3), no momentum, no weight decay. β₂ of step t (from 0) is 1 − (t+1)^−decay."""
+    parameter's RMS (at least 1e-3), no momentum, no weight decay. β₂ of step t (from 0) is 1 − (t+1)^−decay."""
 
     name: Literal["adafactor"] = "adafactor"
     decay: float = 0.8

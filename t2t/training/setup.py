@@ -15,7 +15,8 @@ from t2t.checkpoints import Store, restore_params
 from t2t.data import Vocabulary
 from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
-from t2t.inference.text_model import check_vocabulary, make_converter
+from t2t.inference.layout import make_converter
+from t2t.inference.text_model import check_fingerprint, check_vocabulary
 from t2t.models import abstract_params, build, param_count
 from t2t.tasks import Task
 from t2t.training.config import RunConfig
@@ -45,6 +46,13 @@ class Run:
     position: Position
     totals: dict[str, float]
     parameters: int
+
+    @property
+    def continues(self) -> bool:
+        """Whether a decoder-only model learns from text without inputs, so that a prompt is a text to go on with."""
+        objectives = [task.objective for task in self.tasks]
+        causal = all(objective is not None and objective.kind == "causal_lm" for objective in objectives)
+        return causal and self.config.model.architecture == "decoder"
 
     @property
     def evaluation_rows(self) -> int:
@@ -83,6 +91,7 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     else:
         params, rest, meta = restored
         state = dataclasses.replace(rest, params=params)
+        check_fingerprint(vocabulary, workdir, meta)
         first, position, totals = meta["step"], meta["position"], meta["totals"]
         say(f"Going on from the checkpoint of step {first}.")
     if jax.process_index() == 0:

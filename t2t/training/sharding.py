@@ -1,6 +1,6 @@
 """Where arrays live: logical axis names of parameters onto the axes of a mesh, by one rule table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,13 +23,14 @@ RULES: Mapping[str, str | None] = {
 BATCH_AXES = ("data", "fsdp")
 
 
-def make_mesh(config: MeshConfig) -> Mesh:
-    """The mesh (data, fsdp, tensor) over all devices.
+def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh (data, fsdp, tensor) over the devices, all there are if not given.
 
     Raises:
       ConfigError: sizes that do not multiply to the number of devices.
     """
-    sizes, count = [config.data, config.fsdp, config.tensor], jax.device_count()
+    devices = jax.devices() if devices is None else devices
+    sizes, count = [config.data, config.fsdp, config.tensor], len(devices)
     rest = int(np.prod([s for s in sizes if s != -1]))
     if count % rest or (-1 not in sizes and rest != count):
         raise ConfigError(
@@ -37,7 +38,7 @@ def make_mesh(config: MeshConfig) -> Mesh:
             f"{count} devices there are: set one of them to -1, or make their product {count}."
         )
     shape = tuple(count // rest if s == -1 else s for s in sizes)
-    return jax.make_mesh(shape, ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+    return jax.make_mesh(shape, ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3, devices=devices)
 
 
 def param_shardings(mesh: Mesh, boxed: Any) -> Any:

@@ -82,7 +82,7 @@ def make_train_step(
         (loss, sums), gradients = accumulated(state.params, batch, key)
         tokens = jnp.maximum(sums["weights"], 1.0)
         normaliser = config.loss_normaliser or tokens
-        norm = optax.global_norm(gradients) / normaliser
+        norm = optax.tree.norm(gradients) / normaliser
         finite = jnp.isfinite(norm) & jnp.isfinite(loss)
         scale = 1.0 / normaliser
         if config.clip_norm:

@@ -156,15 +156,31 @@ def test_length_normalisation_matters(models):
     assert sum(plain) < sum(normalised)
 
 
+def test_a_model_of_plain_text_goes_on_with_it(models):
+    """No end of sequence after the prompt, no looking ahead in it, and of a long one its end is what counts."""
+    model = dataclasses.replace(
+        models["prefix"], continues=True, inputs_length=8, report=lambda text: said.append(text)
+    )
+    said = []
+    text = "the quick brown fox"
+    assert model.generate([text]) == model.generate([text[-8:]])
+    assert said == ["1 examples are longer than 8 (inputs) or 8 (targets) tokens and were cut."]
+    assert model.generate([text]) != dataclasses.replace(model, continues=False).generate([text])
+    # The likelihood of a text is the same wherever it is divided.
+    whole = model.score([""], ["abcdef"], per_token=True)[0]
+    parts = model.score(["abc"], ["def"], per_token=True)[0]
+    np.testing.assert_allclose(whole[3:], parts, atol=1e-5)
+
+
 def test_learned_positions_are_used_to_the_last():
     """A prompt and an answer that fill the model's length exactly fit; of one more token it is said how to mend it."""
     config, _, params = tiny("gpt", vocab_size=384, max_length=24)
     model = TextModel(
-        config=config, params=params, vocabulary=ByteVocabulary(), inputs_length=16, prefix_attention=False
+        config=config, params=params, vocabulary=ByteVocabulary(), inputs_length=17, prefix_attention=False
     )
-    assert len(model.generate(["x" * 17], max_length=8)) == 1
+    assert len(model.generate(["x" * 16], max_length=7)) == 1
     with pytest.raises(DataError, match=r"learned positions cover max_length 24, found a sequence of 25"):
-        model.generate(["x" * 17], max_length=9)
+        model.generate(["x" * 16], max_length=8)
 
 
 @pytest.mark.parametrize(

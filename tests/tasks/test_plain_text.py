@@ -77,14 +77,21 @@ def test_the_same_seed_gives_the_same_examples(text_file):
         assert all(np.array_equal(a[s], b[s]) for a, b in zip(first, again) for s in ("inputs", "targets"))
 
 
-def test_a_long_document_gives_a_chunk_from_within_and_a_short_one_all():
+def test_a_long_document_gives_a_chunk_from_within_anew_each_epoch_and_a_short_one_all():
     document = "".join(chr(ord("a") + i % 26) for i in range(500))
-    chunks = Chunks([document, document, "short"], VOCABULARY, 40, documents=True)
-    assert len(chunks) == 3
-    assert len(chunks[0]) == len(chunks[1]) == 40
-    assert VOCABULARY.decode(chunks[0]) in document
-    assert VOCABULARY.decode(chunks[0]) != VOCABULARY.decode(chunks[1])
-    assert chunks[2].tolist() == [*VOCABULARY.encode("short"), VOCABULARY.eos_id]
+    chunks = Chunks([document, "short"], VOCABULARY, 40, documents=True)
+    assert len(chunks) == 2
+    assert VOCABULARY.decode(chunks[0]) == document
+    objective = Objective(kind="causal_lm", documents=True)
+    found = [
+        objective.apply(chunks[0], np.random.default_rng(seed), VOCABULARY, chunks.length)["targets"]
+        for seed in range(4)
+    ]
+    assert {len(f) for f in found} == {40}
+    assert len({VOCABULARY.decode(f) for f in found}) == 4
+    assert all(VOCABULARY.decode(f) in document for f in found)
+    short = objective.apply(chunks[1], np.random.default_rng(0), VOCABULARY, chunks.length)
+    assert short["targets"].tolist() == [*VOCABULARY.encode("short"), VOCABULARY.eos_id]
 
 
 def test_the_end_of_lines_is_held_out_where_no_validation_file_is_given(text_file):
@@ -99,7 +106,7 @@ def test_the_end_of_lines_is_held_out_where_no_validation_file_is_given(text_fil
 
 @pytest.mark.parametrize("kind", ["causal_lm", "prefix_lm", "span_corruption"])
 def test_one_token_that_nothing_can_be_cut_from_is_learned_as_it_is(kind):
-    example = Objective(kind=kind).apply(np.array([77], np.int32), np.random.default_rng(0), VOCABULARY)
+    example = Objective(kind=kind).apply(np.array([77], np.int32), np.random.default_rng(0), VOCABULARY, 8)
     assert example["inputs"].tolist() == []
     assert example["targets"].tolist() == [77]
 

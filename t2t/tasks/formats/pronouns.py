@@ -1,8 +1,7 @@
 """Whom a pronoun means, as text: the Winograd schemas of SuperGLUE, DPR and GLUE's WNLI in one form.
 
 `wsc: … *it* …` → the referent (Raffel et al. 2020, section 2.4). Models train only on examples whose referent is the
-right
-one; a prediction is judged by whether its words are among the candidate's, or the candidate's among its.
+right one; a prediction is judged by whether its words are among the candidate's, or the candidate's among its.
 """
 
 import re
