@@ -2,10 +2,11 @@
 # Makes a TPU VM slice, brings this checkout to all its workers, sets it up and runs a command on every one of them.
 #
 #   launch/tpu_vm.sh --name=t2t --zone=us-central2-b --type=v4-32 -- \
-#     launch/train.py --config=configs/finetune.py --workdir=gs://bucket/run
+#     launch/train.py --config=configs/finetune.py --config.data.train=/mnt/shared/pairs.tsv --workdir=/mnt/shared/run
 #
 # The same command runs on every worker; t2t finds the slice by itself (jax.distributed). Running the script again
-# continues: an existing slice is used as it is, and training goes on from its newest checkpoint.
+# continues: an existing slice is used as it is, and training goes on from its newest checkpoint. The workdir is a
+# folder that all workers see: a mounted disk or bucket.
 # --dry_run prints the commands and runs none of them.
 set -euo pipefail
 
@@ -46,7 +47,7 @@ for flag in name zone type; do
   fi
 done
 if [ $# -eq 0 ]; then
-  echo "error: no command; put it after --, for example: -- launch/train.py --config=configs/demo.py --workdir=gs://bucket/run" >&2
+  echo "error: no command; put it after --, for example: -- launch/train.py --config=configs/demo.py --workdir=/mnt/shared/run" >&2
   exit 2
 fi
 

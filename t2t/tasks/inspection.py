@@ -11,12 +11,15 @@ from t2t.tasks.task import Task
 
 SAMPLE = 1_000  # examples that percentiles are taken over
 PERCENTILES = (50, 90, 99, 100)
+MEMBERS = 2  # of a mixture that a list names; `describe` shows them all
 
 
 def row(entry: Task | Mixture) -> tuple[str, str, str, str]:
     """Name, kind, splits or members, and metrics, for a list of all."""
     if isinstance(entry, Mixture):
-        members = ", ".join(m if isinstance(m, str) else m.name for m in entry.members)
+        names = [m if isinstance(m, str) else m.name for m in entry.members]
+        more = f" and {len(names) - MEMBERS} more" if len(names) > MEMBERS else ""
+        members = ", ".join(names[:MEMBERS]) + more
         return entry.name, "mixture", members, entry.rates if isinstance(entry.rates, str) else "explicit rates"
     metrics = ", ".join(
         m if isinstance(m, str) else getattr(m, "__name__", type(m).__name__.lower()) for m in entry.metrics

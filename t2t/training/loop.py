@@ -14,7 +14,7 @@ import numpy as np
 
 from t2t.checkpoints.digests import write_atomically
 from t2t.config import difference
-from t2t.errors import UserError
+from t2t.errors import ConfigError, UserError
 from t2t.inference import TextModel, evaluate
 from t2t.training.accounting import footprint, peak_flops, step_flops
 from t2t.training.config import RunConfig
@@ -41,6 +41,11 @@ def train(config: RunConfig, workdir: str | pathlib.Path, base: RunConfig | None
       Interrupted: the run was stopped by a signal, and saved.
     """
     config.check()
+    if "://" in str(workdir):
+        raise ConfigError(
+            f"--workdir: expected a folder, found the address {workdir}: mount the bucket or "
+            "a disk that all hosts see, and name the folder it is mounted on."
+        )
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     run = set_up(config, workdir, lambda text: print(text, flush=True) if jax.process_index() == 0 else None)

@@ -115,7 +115,7 @@ def test_scores_are_teacher_forced_sums(models, name):
     model, inputs, targets = models[name], ["abc", "", "a longer input"], ["xy", "z", ""]
     found, per_token = model.score(inputs, targets), model.score(inputs, targets, per_token=True)
     for text, target, score, tokens in zip(inputs, targets, found, per_token):
-        prompt = [b + 3 for b in text.encode()] + ([1] if text and name != "gpt" else [])
+        prompt = [b + 3 for b in text.encode()] + ([1] if text else [])
         answer = [b + 3 for b in target.encode()] + [1]
         whole = np.array([[0, *prompt, *answer]], np.int32)
         if name == "t5":
@@ -238,7 +238,7 @@ def workdir(tmp_path):
             step,
             jax.tree.map(lambda x, step=step: x * step / 10, params),
             {"count": np.zeros(())},
-            {"metrics": {"loss": loss}, "vocabulary": vocabulary.fingerprint()},
+            {"metrics": {"loss": loss}, "vocabulary": vocabulary.fingerprint(), "continues": False},
         )
     store.close()
     return tmp_path, params

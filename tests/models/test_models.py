@@ -158,7 +158,7 @@ def test_bfloat16_computes_and_float32_stays(architecture):
     logits = build(config).apply({"params": params}, batch)
     assert logits.dtype == jnp.float32
     exact = build(dataclasses.replace(config, dtype="float32")).apply({"params": params}, batch)
-    assert 0 < jnp.abs(logits - exact).max() < 0.1 * jnp.abs(exact).max()
+    assert 0 < jnp.abs(logits - exact).mean() < 0.1 * jnp.abs(exact).mean()
 
 
 @pytest.mark.parametrize(("architecture", "axes"), EVERY)
