@@ -72,7 +72,7 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     config = _with_vocabulary(config, vocabulary)
     model, schedule = build(config.model), make_schedule(config.train.schedule, config.train.steps)
     transform = config.train.optimizer.transform(schedule)
-    abstract, shardings = _abstract_state(config, mesh, transform)
+    abstract, shardings = abstract_state(config, mesh, transform)
     store = Store(
         workdir / "checkpoints",
         keep=config.train.keep,
@@ -83,7 +83,7 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     restored = store.restore_newest(abstract.params, dataclasses.replace(abstract, params=None))
     if restored is None:
         state, first, position, totals = (
-            _first_state(config, model, transform, shardings, say),
+            first_state(config, model, transform, shardings, say),
             0,
             None,
             dict(NOTHING_YET),
@@ -96,7 +96,7 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
         say(f"Going on from the checkpoint of step {first}.")
     if jax.process_index() == 0:
         save_config(workdir, config)
-    loader = _loader(config, shares, vocabulary, position)
+    loader = make_loader(config, shares, vocabulary, position)
     step = jax.jit(
         make_train_step(model, transform, schedule, config.train), donate_argnums=0, out_shardings=(shardings, None)
     )
@@ -142,7 +142,7 @@ def _with_vocabulary(config: RunConfig, vocabulary: Vocabulary) -> RunConfig:
     return config
 
 
-def _abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) -> tuple[TrainState, TrainState]:
+def abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) -> tuple[TrainState, TrainState]:
     """The shapes of the state, with their shardings; and the shardings alone."""
     boxed = abstract_params(config.model)
     params, of_params = nn.meta.unbox(boxed), param_shardings(mesh, boxed)
@@ -156,7 +156,7 @@ def _abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) 
     return state, shardings
 
 
-def _first_state(
+def first_state(
     config: RunConfig, model: nn.Module, transform: Any, shardings: TrainState, say: Callable[[str], None]
 ) -> TrainState:
     """The state before the first step: initialised, or from another run's parameters."""
@@ -181,9 +181,10 @@ def _first_state(
     return jax.jit(initial, out_shardings=shardings)(jax.random.key(config.train.seed))
 
 
-def _loader(
+def make_loader(
     config: RunConfig, shares: list[tuple[Task, float]], vocabulary: Vocabulary, start: Position | None
 ) -> Loader:
+    """The batches of a run from a position (None for the beginning)."""
     data = config.data
     lengths = (data.inputs_length, data.targets_length)
     parts = [

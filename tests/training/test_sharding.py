@@ -13,7 +13,7 @@ from t2t.errors import ConfigError
 from t2t.models import abstract_params, build
 from t2t.training import Adafactor, AdamW, MeshConfig, ScheduleConfig, TrainConfig
 from t2t.training.schedules import make_schedule
-from t2t.training.setup import _abstract_state, _first_state, _loader, find_tasks
+from t2t.training.setup import abstract_state, find_tasks, first_state, make_loader
 from t2t.training.sharding import check_batch, make_mesh, param_shardings, place_rows
 from t2t.training.step import make_train_step
 
@@ -32,13 +32,13 @@ def losses_and_params(config, mesh):
     model = build(config.model)
     schedule = make_schedule(config.train.schedule, config.train.steps)
     transform = config.train.optimizer.transform(schedule)
-    _, shardings = _abstract_state(config, mesh, transform)
-    state = _first_state(config, model, transform, shardings, print)
+    _, shardings = abstract_state(config, mesh, transform)
+    state = first_state(config, model, transform, shardings, print)
     step = jax.jit(
         make_train_step(model, transform, schedule, config.train), donate_argnums=0, out_shardings=(shardings, None)
     )
     losses = []
-    with _loader(config, find_tasks(config), ByteVocabulary(), None) as loader:
+    with make_loader(config, find_tasks(config), ByteVocabulary(), None) as loader:
         for _ in range(STEPS):
             state, metrics = step(state, place_rows(mesh, next(loader)[0]))
             losses.append(float(metrics["loss"]))
