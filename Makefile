@@ -36,11 +36,12 @@ test: setup ## lint, and run all the tests
 lint: setup ## only the linter
 	@$(PYTHON) -m ruff check .
 
-parity: setup ## the live comparisons with PyTorch; installs it (CPU) beside t2t first
+parity: ## the live comparisons with PyTorch, which goes into an environment of its own (.venv-parity)
+	@$(MAKE) --no-print-directory setup VENV=.venv-parity
 	@echo "== Installing PyTorch and transformers, for comparison only"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check '.[parity]'
-	@$(PYTHON) -m pytest tests/parity
+	@.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check '.[parity]'
+	@.venv-parity/bin/python -m pytest tests/parity
 
 clean: ## remove the virtual environment and caches; runs/ is kept
-	rm -rf $(VENV) *.egg-info build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-parity *.egg-info build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,11 +21,11 @@ def get_config():
     model.positions, model.max_length = "learned", 96
     model.dropout = model.attention_dropout = model.mlp_dropout = 0.0
     config.train.batch_size = 22
-    config.train.steps = 2_800
+    config.train.steps = 2_400
     config.train.schedule.decay = "cosine"
     config.train.schedule.peak = 2e-3
     config.train.schedule.warmup = 100
-    config.train.eval_every = config.train.checkpoint_every = 700
+    config.train.eval_every = config.train.checkpoint_every = 600
     config.train.eval_examples = 128
     config.decode.max_length = 64
     return config

@@ -29,9 +29,9 @@ def train(config: RunConfig, workdir: str | pathlib.Path, base: RunConfig | None
 
     Args:
       config: of the run.
-      workdir: its folder: config.json, vocabulary/, checkpoints/, metrics.jsonl, tensorboard/, eval/, predictions/,
-        curves.png and summary.json come to be there.
-      base: the recipe from which differences are printed.
+      workdir: its folder: config.json, difference.json, vocabulary/, checkpoints/, metrics.jsonl, tensorboard/,
+        eval/, predictions/, curves.png and summary.json come to be there.
+      base: the recipe from which differences are told.
 
     Returns:
       What summary.json says.
@@ -50,7 +50,7 @@ def train(config: RunConfig, workdir: str | pathlib.Path, base: RunConfig | None
     workdir.mkdir(parents=True, exist_ok=True)
     run = set_up(config, workdir, lambda text: print(text, flush=True) if jax.process_index() == 0 else None)
     if base is not None:
-        _print_difference(run.config, base, run.say)
+        _tell_difference(run.config, base, workdir, run.say)
     reporter = Reporter(workdir, config.train.steps, run.first, active=jax.process_index() == 0)
     try:
         with Interruption() as interruption:
@@ -73,6 +73,7 @@ class _Steps:
         self.position = run.position
         self.evaluations: dict[str, float] = {}
         self.saved = run.first
+        self.told_too_long = False
         peak = peak_flops(jax.devices()[0])
         self.peak = peak * jax.device_count() if peak else None
 
@@ -120,6 +121,7 @@ class _Steps:
         speed = {"tokens_per_second": tokens / seconds, "seconds": seconds}
         if self.peak:
             speed["mfu"] = flops / seconds / self.peak
+        self._tell_too_long(step)
         if bad:
             self.reporter.say(f"Step {step}: the gradients are not finite; the step is skipped ({bad} in a row).")
         if step % self.config.log_every == 0 or step in (1, self.config.steps):
@@ -136,6 +138,18 @@ class _Steps:
                 f"Lower train.schedule.peak, raise train.schedule.warmup, or look at the data."
             )
         return clock
+
+    def _tell_too_long(self, step: int, again: bool = False) -> None:
+        """Says that examples are longer than the limits: when the first one comes, and how many at the end."""
+        statistics, data = self.run.loader.statistics, self.run.config.data
+        if statistics.too_long and (again or not self.told_too_long):
+            self.told_too_long = True
+            what = {"trim": "cut to them", "skip": "left out", "error": "refused"}[data.too_long]
+            self.reporter.say(
+                f"Step {step}: {statistics.too_long:,} of {statistics.examples:,} examples so far are longer than "
+                f"data.inputs_length {data.inputs_length} or data.targets_length {data.targets_length} tokens and were "
+                f"{what}."
+            )
 
     def save(self, step: int) -> None:
         """Begins to save a checkpoint."""
@@ -198,6 +212,7 @@ class _Steps:
                 "Raise --config.train.steps to go on."
             )
             return json.loads(done.read_text(encoding="utf-8"))
+        self._tell_too_long(step, again=True)
         self.evaluations = self.evaluate(step, self.config.final_eval_examples, write=True)
         if self.saved < step:
             self.save(step)
@@ -251,8 +266,12 @@ class _Steps:
                     )
 
 
-def _print_difference(config: RunConfig, base: RunConfig, say: Callable[[str], None]) -> None:
+def _tell_difference(config: RunConfig, base: RunConfig, workdir: pathlib.Path, say: Callable[[str], None]) -> None:
+    """Says, and keeps in difference.json, what this run changes in the base recipe."""
     changed = difference(config, base)
+    if jax.process_index() == 0:
+        told = {name: {"base": old, "run": new} for name, (old, new) in changed.items()}
+        write_atomically(workdir / "difference.json", json.dumps(told, indent=2, default=repr) + "\n")
     say("This run differs from the base recipe in:" if changed else "This run is the base recipe.")
     for name, (old, new) in changed.items():
         say(f"  {name}: {new!r} (base: {old!r})")

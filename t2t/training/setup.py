@@ -17,13 +17,14 @@ from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
 from t2t.inference.layout import make_converter
 from t2t.inference.text_model import check_fingerprint, check_vocabulary
+from t2t.layers import to_scanned, to_unrolled
 from t2t.models import abstract_params, build, param_count
 from t2t.tasks import Task
 from t2t.training.config import RunConfig
 from t2t.training.schedules import make_schedule
 from t2t.training.sharding import check_batch, make_mesh, optimizer_shardings, param_shardings
 from t2t.training.step import TrainState, make_train_step, new_state
-from t2t.training.workdir import check_config, resolve_vocabulary, save_config
+from t2t.training.workdir import check_config, read_config, resolve_vocabulary, save_config
 
 NOTHING_YET = {"target_tokens": 0.0, "flops": 0.0, "seconds": 0.0, "skipped": 0}
 
@@ -161,13 +162,7 @@ def first_state(
 ) -> TrainState:
     """The state before the first step: initialised, or from another run's parameters."""
     if config.init_from:
-        abstract = jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-            nn.meta.unbox(abstract_params(config.model)),
-            shardings.params,
-        )
-        params, step = restore_params(pathlib.Path(config.init_from) / "checkpoints", abstract, report=say)
-        say(f"Starting from the parameters of {config.init_from}, step {step}.")
+        params = _params_of_run(config, shardings.params, say)
         return jax.jit(lambda p: new_state(p, transform), out_shardings=shardings, donate_argnums=0)(params)
 
     def initial(key):
@@ -179,6 +174,24 @@ def first_state(
         return new_state(nn.meta.unbox(model.init(key, features)["params"]), transform)
 
     return jax.jit(initial, out_shardings=shardings)(jax.random.key(config.train.seed))
+
+
+def _params_of_run(config: RunConfig, shardings: Any, say: Callable[[str], None]) -> Any:
+    """The parameters of the run to start from, whose layers may be stacked otherwise than this run's."""
+    workdir, model = pathlib.Path(config.init_from), config.model
+    stacking = read_config(workdir)["model"]["stacking"]
+    boxed = abstract_params(dataclasses.replace(model, stacking=stacking))
+    abstract = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+        nn.meta.unbox(boxed),
+        param_shardings(jax.tree.leaves(shardings)[0].mesh, boxed),
+    )
+    params, step = restore_params(workdir / "checkpoints", abstract, report=say)
+    say(f"Starting from the parameters of {workdir}, step {step}.")
+    if stacking != model.stacking:
+        restack = to_scanned if model.stacking == "scanned" else to_unrolled
+        params = jax.jit(restack, out_shardings=shardings)(params)
+    return params
 
 
 def make_loader(

@@ -38,15 +38,28 @@ MAY_CHANGE = (
 SAMPLE = 1_000_000  # texts that a vocabulary is trained on at most
 
 
-def check_config(workdir: pathlib.Path, config: RunConfig) -> None:
-    """Raises CheckpointError where the workdir holds a run of another config, with every field that differs."""
+def read_config(workdir: pathlib.Path) -> dict[str, Any]:
+    """The resolved config of a run, as it was saved.
+
+    Raises:
+      CheckpointError: there is no run in the folder, or its config is damaged.
+    """
     path = workdir / "config.json"
     if not path.is_file():
-        return
+        raise CheckpointError(
+            f"There is no run in {workdir}: expected config.json there, as launch/train.py writes it."
+        )
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         raise CheckpointError(f"{path} is damaged: restore it, or use another --workdir.") from None
+
+
+def check_config(workdir: pathlib.Path, config: RunConfig) -> None:
+    """Raises CheckpointError where the workdir holds a run of another config, with every field that differs."""
+    if not (workdir / "config.json").is_file():
+        return
+    saved = read_config(workdir)
     new = as_dict(config)
     if not new["model"]["vocab_size"]:
         saved["model"]["vocab_size"] = 0  # filled in by the run

@@ -34,6 +34,8 @@ def test_a_run_shows_what_it_does(trained):
     said = done.stdout + done.stderr
     assert "This run differs from the base recipe in:" in said
     assert "  model.width: 16 (base: 256)" in said
+    changed = json.loads((workdir / "difference.json").read_text(encoding="utf-8"))
+    assert changed["model.width"] == {"base": 256, "run": 16}
     assert "step 4 of 4" in said
     assert "tokens/s" in said
     assert "Step 2, files (validation, 3 examples): loss" in said

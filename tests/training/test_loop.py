@@ -232,11 +232,24 @@ def test_a_run_starts_from_anothers_parameters_and_vocabulary(uninterrupted, fol
     assert (workdir / "vocabulary" / "vocabulary.json").read_bytes() == (
         (uninterrupted[0] / "vocabulary" / "vocabulary.json").read_bytes()
     )
+    scanned = dataclasses.replace(config, model=dataclasses.replace(config.model, stacking="scanned"))
+    train(scanned, folder / "scanned")
+    np.testing.assert_allclose(losses(folder / "scanned"), losses(workdir), rtol=1e-2)  # dropout draws otherwise
     wider = dataclasses.replace(config, model=dataclasses.replace(config.model, mlp_width=48))
     with pytest.raises(
         CheckpointError, match=r"≠ .*feed_forward/in/kernel: \[16, 32\] in the checkpoint, \[16, 48\] in the model"
     ):
         train(wider, folder / "wider")
+
+
+@pytest.mark.parametrize(("policy", "done"), [("trim", "cut to them"), ("skip", "left out")])
+def test_examples_that_are_too_long_are_told_and_counted(folder, capsys, policy, done):
+    config = run_config(folder, {"targets_length": 6, "too_long": policy}, steps=3)
+    summary = train(config, folder / policy)
+    said = "".join(capsys.readouterr())
+    assert "or data.targets_length 6 tokens and were " + done in said
+    assert said.count("tokens and were " + done) == 2  # when it is first noticed, and at the end
+    assert summary["data"]["too_long"] > 0
 
 
 def test_mistakes_are_found_before_anything_is_written(folder, tmp_path):
