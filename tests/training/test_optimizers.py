@@ -72,6 +72,30 @@ def test_adafactor_is_the_papers_algorithm():
     assert not any(leaf.shape == (160, 130) for leaf in _leaves(state)), "the wide matrix's moments are factored"
 
 
+def test_adafactor_sees_a_projection_onto_heads_as_one_matrix():
+    generator = np.random.default_rng(1)
+    shapes = {"query": (160, 4, 50), "out": (4, 50, 160)}
+    params = {k: generator.normal(size=s) for k, s in shapes.items()}
+    grads = [{k: generator.normal(size=s) for k, s in shapes.items()} for _ in RATES]
+
+    def tree(values):
+        leaves = {k: {"kernel": jnp.asarray(v, jnp.float32)} for k, v in values.items()}
+        return {"layer_0": {"self_attention": leaves}}
+
+    transform = Adafactor().transform(lambda step: jnp.asarray(RATES, jnp.float32)[step])
+    found = tree(params)
+    state = transform.init(found)
+    assert sum(x.size for x in _leaves(state)) < 1000  # rows and columns, not 32,000 second moments each
+    for given in grads:
+        updates, state = transform.update(tree(given), state, found)
+        found = optax.apply_updates(found, updates)
+    for name, matrix in (("query", (160, 200)), ("out", (200, 160))):
+        expected = adafactor(params[name].reshape(matrix), [g[name].reshape(matrix) for g in grads], factored=True)
+        leaf = found["layer_0"]["self_attention"][name]["kernel"]
+        assert leaf.shape == shapes[name]
+        np.testing.assert_allclose(leaf.reshape(matrix), expected, rtol=2e-4, atol=1e-6 * np.abs(expected).max())
+
+
 def _leaves(tree):
     import jax
 
