@@ -23,7 +23,13 @@ $(VENV)/.installed: setup.py
 	@touch $@
 	@echo "== Ready. From here on nothing needs the network."
 
-demo: setup ## train, evaluate and show the embedded default: four small inverse problems (about five minutes)
+demo: setup ## train, judge and show the embedded default: four small inverse problems (about five minutes)
+	@echo "== One small encoder-decoder learns four inverse problems, easy one way and learned the other:"
+	@echo "     scan_simple    a command into actions     'jump twice' -> 'I_JUMP I_JUMP'"
+	@echo "     integration    a function's integral      '2*x' -> 'x^2'"
+	@echo "     decompilation  stack code into formulas   'load a push 2 mul' -> 'a * 2'"
+	@echo "     listops        nested lists evaluated     '[MAX 2 [MIN 7 4 ] ]' -> '4'"
+	@echo "   Every answer is checked: by comparison, by differentiation (SymPy), by execution."
 	@echo "== Training configs/demo.py into runs/demo; stop it at any time, the same command goes on from there"
 	@$(PYTHON) launch/train.py --config=configs/demo.py --workdir=runs/demo
 

@@ -2,8 +2,9 @@
 
     python launch/train.py --config=configs/finetune.py --config.data.train=pairs.tsv --workdir=runs/mine
 
-It begins from random parameters, or from another run's with --config.init_from=runs/other. 9 million parameters beside
-the vocabulary; 2,000 steps of 32 packed rows take about ten minutes on two CPU cores.
+It begins from random parameters, or from another run's with --config.init_from=runs/other. 6 million parameters beside
+the vocabulary; a step of 32 packed rows takes about 0.7 s on two CPU cores, so that the 1,000 steps take some twelve
+minutes there.
 """
 
 from configs import base
@@ -15,9 +16,9 @@ def get_config():
     config.data.inputs_length = 128
     config.data.targets_length = 64
     config.train.batch_size = 32
-    config.train.steps = 2_000
-    config.train.eval_every = 500
-    config.train.checkpoint_every = 500
-    config.train.schedule.warmup = 200
+    config.train.steps = 1_000
+    config.train.eval_every = 250
+    config.train.checkpoint_every = 250
+    config.train.schedule.warmup = 100
     config.decode.max_length = 64
     return config
