@@ -6,7 +6,6 @@ python launch/evaluate.py --workdir=runs/mine --file=test.tsv --metrics=bleu
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 
@@ -40,6 +39,7 @@ def main(argv: list[str]) -> None:
     from t2t.config import build
     from t2t.inference import evaluate
     from t2t.training import RunConfig
+    from t2t.training.workdir import read_config
 
     script.use_compilation_cache()
     model = t2t.load(
@@ -48,7 +48,9 @@ def main(argv: list[str]) -> None:
         batch_size=_BATCH_SIZE.value,
         report=script.say,
     )
-    run = build(RunConfig, json.loads((pathlib.Path(_WORKDIR.value) / "config.json").read_text(encoding="utf-8")))
+    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    output = pathlib.Path(_OUTPUT.value).expanduser() if _OUTPUT.value else workdir
+    run = build(RunConfig, read_config(workdir))
     changes = {
         "method": _METHOD.value or ("beam" if (_BEAMS.value or 0) > 1 else None),
         "beams": _BEAMS.value,
@@ -58,8 +60,6 @@ def main(argv: list[str]) -> None:
     decode = dataclasses.replace(model.decode, **{k: v for k, v in changes.items() if v is not None})
     rows = []
     for task in _tasks(run):
-        if _FILE.value:
-            model.prefix = ""  # the task puts it there
         with script.progress(task.name, None) as progress:
             found = evaluate(
                 model,
@@ -70,13 +70,13 @@ def main(argv: list[str]) -> None:
                 progress=progress,
                 data_dir=_DATA_DIR.value or run.data.data_dir,
             )
-        found.write(pathlib.Path(_OUTPUT.value or _WORKDIR.value))
+        found.write(output)
         rows += [
             (found.task, found.split, f"{found.examples:,}", name, f"{value:.4f}")
             for name, value in found.metrics.items()
         ]
     script.table(("task", "split", "examples", "measure", "value"), rows)
-    print(f"Written to {pathlib.Path(_OUTPUT.value or _WORKDIR.value)}/eval and /predictions.")
+    print(f"Written to {output}/eval and /predictions.")
 
 
 def _tasks(run):

@@ -4,6 +4,7 @@ import bisect
 import dataclasses
 import functools
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -109,7 +110,7 @@ class TfdsSource:
 
         _check_split(self, split)
         try:
-            builder = tfds.builder(self.dataset, data_dir=data_dir, try_gcs=False)
+            builder = tfds.builder(self.dataset, data_dir=data_dir and os.path.expanduser(data_dir), try_gcs=False)
             if not builder.data_path.exists():
                 raise FileNotFoundError(builder.data_path)
             source = builder.as_data_source(split=self.split_map[split])

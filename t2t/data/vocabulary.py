@@ -260,7 +260,7 @@ def from_name(name: str) -> Vocabulary | None:
         return ByteVocabulary()
     if trained_size(name):
         return None
-    path = pathlib.Path(name)
+    path = pathlib.Path(name).expanduser()
     if path.is_dir():
         return load(path)
     if path.is_file() or path.suffix == ".model":

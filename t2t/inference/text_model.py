@@ -70,7 +70,7 @@ class TextModel:
         Raises:
           CheckpointError: no run there, no such checkpoint, a damaged one, or a vocabulary that is not the model's.
         """
-        workdir = pathlib.Path(workdir)
+        workdir = pathlib.Path(workdir).expanduser()
         path = workdir / "config.json"
         if not path.is_file():
             raise CheckpointError(

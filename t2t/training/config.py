@@ -88,7 +88,7 @@ class RunConfig:
     model: ModelConfig
     train: TrainConfig = TrainConfig()
     decode: DecodeConfig = DecodeConfig()
-    init_from: str = ""  # the workdir of a run to start from: its parameters, and its vocabulary unless data names one
+    init_from: str = ""  # the workdir of a run to start from: its parameters and its vocabulary
 
     def check(self) -> None:
         """Raises ConfigError where the run could not start whatever the data is."""

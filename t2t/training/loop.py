@@ -46,7 +46,7 @@ def train(config: RunConfig, workdir: str | pathlib.Path, base: RunConfig | None
             f"--workdir: expected a folder, found the address {workdir}: mount the bucket or "
             "a disk that all hosts see, and name the folder it is mounted on."
         )
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(workdir).expanduser()
     workdir.mkdir(parents=True, exist_ok=True)
     run = set_up(config, workdir, lambda text: print(text, flush=True) if jax.process_index() == 0 else None)
     if base is not None:

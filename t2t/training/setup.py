@@ -178,7 +178,7 @@ def first_state(
 
 def _params_of_run(config: RunConfig, shardings: Any, say: Callable[[str], None]) -> Any:
     """The parameters of the run to start from, whose layers may be stacked otherwise than this run's."""
-    workdir, model = pathlib.Path(config.init_from), config.model
+    workdir, model = pathlib.Path(config.init_from).expanduser(), config.model
     stacking = read_config(workdir)["model"]["stacking"]
     boxed = abstract_params(dataclasses.replace(model, stacking=stacking))
     abstract = jax.tree.map(

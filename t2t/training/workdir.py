@@ -90,7 +90,8 @@ def resolve_vocabulary(workdir: pathlib.Path, config: RunConfig, tasks: Iterable
         return vocabularies.load(folder)
     name = config.data.vocabulary
     if config.init_from:
-        found = vocabularies.load(pathlib.Path(config.init_from) / "vocabulary")
+        say(f"The vocabulary is that of {config.init_from}.")
+        found = vocabularies.load(pathlib.Path(config.init_from).expanduser() / "vocabulary")
     elif (found := vocabularies.from_name(name)) is None:
         say(f"Training a vocabulary of {vocabularies.trained_size(name):,} pieces on the training texts …")
         found = vocabularies.train_sentencepiece(
