@@ -14,7 +14,7 @@ from flax import linen as nn
 from t2t.inference.beam import beam_search
 from t2t.inference.config import DecodeConfig
 from t2t.inference.sampling import choose_greedily, generate, sampler
-from t2t.models import init_cache, reorder, repeat
+from t2t.models import init_cache, reorder_beams, repeat
 
 
 @functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))
@@ -50,7 +50,7 @@ def decode_batch(
             first,
             repeat(cache, decode.beams),
             step,
-            reorder,
+            reorder_beams,
             beams=decode.beams,
             alpha=decode.length_penalty,
             max_length=decode.max_length,

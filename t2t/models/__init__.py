@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.errors import ConfigError
-from t2t.models.cache import Cache, init_cache, reorder, repeat
+from t2t.models.cache import Cache, init_cache, reorder, reorder_beams, repeat
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import Decoder
 from t2t.models.encoder import Encoder
@@ -26,6 +26,7 @@ __all__ = [
     "init_cache",
     "param_count",
     "reorder",
+    "reorder_beams",
     "repeat",
 ]
 

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from t2t.errors import ConfigError
 from t2t.layers import to_scanned, to_unrolled
-from t2t.models import ModelConfig, abstract_params, build, init_cache, param_count, reorder, repeat
+from t2t.models import ModelConfig, abstract_params, build, init_cache, param_count, reorder, reorder_beams, repeat
 
 BASE = dict(vocab_size=37, width=16, heads=2, mlp_width=24, max_length=24, init="normal", init_std=0.4)
 AXES = {
@@ -135,6 +135,11 @@ def test_cached_equals_uncached(architecture, axes, stacking):
     np.testing.assert_allclose(a[::-1], b, atol=1e-5)
     c, _ = model.apply({"params": params}, np.repeat(tokens[:, :1], 3, axis=0), cache=repeat(cache, 3), method="decode")
     np.testing.assert_allclose(c, np.repeat(a, 3, axis=0), atol=1e-5)
+    beams = model.apply(
+        {"params": params}, tokens[[0, 0, 1, 1], :1] + [[0], [1], [0], [1]], cache=repeat(cache, 2), method="decode"
+    )[1]
+    index = jnp.asarray([1, 0, 3, 3])
+    jax.tree.map(np.testing.assert_array_equal, reorder_beams(beams, index), reorder(beams, index))
 
 
 @pytest.mark.parametrize("axes", AXES)
