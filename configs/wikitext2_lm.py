@@ -39,9 +39,9 @@ def get_config():
     config.data.vocabulary = "bytes"
     config.data.inputs_length, config.data.targets_length = 128, 256  # the context of a prompt, and a chunk of training
     config.train.batch_size = 16
-    config.train.steps = 1_500
+    config.train.steps = 1_000
     config.train.schedule.decay = "cosine"
     config.train.schedule.peak = 2e-3
-    config.train.schedule.warmup = 150
-    config.train.eval_every = config.train.checkpoint_every = 500
+    config.train.schedule.warmup = 100
+    config.train.eval_every = config.train.checkpoint_every = 250
     return config
