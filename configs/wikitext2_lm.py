@@ -24,7 +24,7 @@ MODEL = dataclasses.replace(
     mlp_width=768,
     decoder_layers=4,
     max_length=512,
-    dropout=0.1,
+    dropout=0.0,
     attention_dropout=0.0,
     mlp_dropout=0.0,
     residual_init_scale=(2 * 4) ** -0.5,
@@ -37,11 +37,11 @@ def get_config():
     config.data.train, config.data.validation = f"{folder}/test.txt", f"{folder}/valid.txt"
     config.data.objective = "causal_lm"
     config.data.vocabulary = "bytes"
-    config.data.inputs_length, config.data.targets_length = 128, 256  # the context of a prompt, and a chunk of training
-    config.train.batch_size = 16
-    config.train.steps = 1_000
+    config.data.inputs_length, config.data.targets_length = 128, 128  # the context of a prompt, and a chunk of training
+    config.train.batch_size = 6
+    config.train.steps = 2_000
     config.train.schedule.decay = "cosine"
-    config.train.schedule.peak = 2e-3
+    config.train.schedule.peak = 1e-3
     config.train.schedule.warmup = 100
-    config.train.eval_every = config.train.checkpoint_every = 250
+    config.train.eval_every = config.train.checkpoint_every = 500
     return config

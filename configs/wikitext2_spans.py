@@ -22,9 +22,9 @@ def get_config():
     model.width, model.heads, model.head_width, model.mlp_width = 192, 4, 48, 384
     model.encoder_layers = model.decoder_layers = 3
     config.train.batch_size = 32
-    config.train.steps = 1_000
+    config.train.steps = 600
     config.train.schedule.decay = "cosine"
     config.train.schedule.peak = 2e-3
     config.train.schedule.warmup = 100
-    config.train.eval_every = config.train.checkpoint_every = 250
+    config.train.eval_every = config.train.checkpoint_every = 200
     return config
