@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from t2t import families
-from t2t.training import RunConfig
+from t2t.training import Adafactor, RunConfig, ScheduleConfig, TrainConfig
 
 SMALL = dataclasses.replace(
     families.get("t5_v1_1_small"),
@@ -26,7 +26,9 @@ SMALL = dataclasses.replace(
 
 
 def get_config() -> config_dict.ConfigDict:
-    return from_dataclass(RunConfig(model=SMALL))
+    # T5's tables begin at a scale of 1, which AdamW's steps of equal size hardly move: Adafactor's are relative.
+    train = TrainConfig(optimizer=Adafactor(), schedule=ScheduleConfig(peak=1e-2))
+    return from_dataclass(RunConfig(model=SMALL, train=train))
 
 
 def from_dataclass(value: Any) -> config_dict.ConfigDict:

@@ -8,6 +8,7 @@ because SCAN is a matter of counting: with T5's buckets the same model is far fr
 """
 
 from configs import base
+from t2t.training import AdamW
 
 
 def get_config():
@@ -20,6 +21,7 @@ def get_config():
     model.encoder_layers = model.decoder_layers = 2
     model.positions, model.max_length = "learned", 96
     model.dropout = model.attention_dropout = model.mlp_dropout = 0.0
+    config.train.optimizer = base.from_dataclass(AdamW())
     config.train.batch_size = 22
     config.train.steps = 2_400
     config.train.schedule.decay = "cosine"

@@ -21,7 +21,6 @@ def get_config():
     config.data.inputs_length, config.data.targets_length = 128, 32
     config.train.batch_size = 16
     config.train.steps = 400
-    config.train.schedule.peak = 1e-3
     config.train.schedule.warmup = 100
     config.train.eval_every = config.train.checkpoint_every = 100
     config.decode.max_length = 4

@@ -24,7 +24,7 @@ def get_config():
     config.train.batch_size = 32
     config.train.steps = 600
     config.train.schedule.decay = "cosine"
-    config.train.schedule.peak = 2e-3
+    config.train.schedule.peak = 1e-2
     config.train.schedule.warmup = 100
     config.train.eval_every = config.train.checkpoint_every = 200
     return config
