@@ -36,10 +36,10 @@ _OUTPUT = flags.DEFINE_string("output", None, "The folder for eval/ and predicti
 def main(argv: list[str]) -> None:
     script.need(workdir=_WORKDIR.value)
     import t2t
+    from t2t.checkpoints import read_config
     from t2t.config import build
     from t2t.inference import evaluate
     from t2t.training import RunConfig
-    from t2t.training.workdir import read_config
 
     script.use_compilation_cache()
     model = t2t.load(

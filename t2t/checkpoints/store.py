@@ -184,6 +184,23 @@ def best_step(folder: pathlib.Path, metric: str, sign: float = 1.0) -> int | Non
     return min(values, key=lambda s: (values[s], -s)) if values else None
 
 
+def read_config(workdir: pathlib.Path) -> dict[str, Any]:
+    """The resolved config of a run, as it was saved.
+
+    Raises:
+      CheckpointError: there is no run in the folder, or its config is damaged.
+    """
+    path = workdir / "config.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no run in {workdir}: expected config.json there, as launch/train.py writes it."
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise CheckpointError(f"{path} is damaged: restore it, or use another --workdir.") from None
+
+
 def read_meta(folder: pathlib.Path, step: int) -> dict[str, Any]:
     """What was written beside the arrays of a step."""
     return json.loads((pathlib.Path(folder) / str(step) / "meta.json").read_text(encoding="utf-8"))

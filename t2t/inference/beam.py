@@ -1,11 +1,9 @@
 """Beam search with T5's length penalty. A pure loop over a function from tokens to logits.
 
 A hypothesis that ends is scored by its log-probability over ((5 + length) / 6)^α, its end of sequence counted (Wu et
-al. 2016,
-equation 14). The search stops when no living hypothesis can beat the worst of the ended ones any more; those that live
-at the greatest length compete as they are. With α = 0 this is the canonical search of other libraries
-(`length_penalty=0`,
-`early_stopping="never"`).
+al. 2016, equation 14). Of the 2k best candidates of a step only the k best may end. The search stops when no
+living hypothesis can beat the worst of the ended ones any more; those that live at the greatest length compete as they
+are. With α = 0 this is the canonical search of other libraries (`length_penalty=0`, `early_stopping="never"`).
 """
 
 from collections.abc import Callable

@@ -16,9 +16,7 @@ class DecodeConfig:
     top_k: int = 0  # sample: only among the k likeliest tokens; 0 for all
     top_p: float = 1.0  # sample: only among the fewest tokens that hold this much of the probability
     beams: int = 4  # beam
-    length_penalty: float = (
-        0.6  # beam: α of ((5 + length) / 6)^α, by which log-probabilities are divided (Wu et al. 2016)
-    )
+    length_penalty: float = 0.6  # beam: α of ((5 + length) / 6)^α, which divides log-probabilities (Wu et al. 2016)
     seed: int = 0  # sample
 
     def __post_init__(self):

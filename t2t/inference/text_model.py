@@ -1,7 +1,6 @@
 """A trained model that takes text and gives text."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from t2t.checkpoints import best_step, read_meta, restore_params
+from t2t.checkpoints import best_step, read_config, read_meta, restore_params
 from t2t.config import build as build_config
 from t2t.data.converters import Converter, EncoderDecoderConverter
 from t2t.data.loader import evaluation_batches
@@ -71,12 +70,7 @@ class TextModel:
           CheckpointError: no run there, no such checkpoint, a damaged one, or a vocabulary that is not the model's.
         """
         workdir = pathlib.Path(workdir).expanduser()
-        path = workdir / "config.json"
-        if not path.is_file():
-            raise CheckpointError(
-                f"There is no run in {workdir}: expected {path.name} there, as launch/train.py writes it."
-            )
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = read_config(workdir)
         config = build_config(ModelConfig, run["model"], "config.model")
         vocabulary = load_vocabulary(workdir / "vocabulary")
         check_vocabulary(config, vocabulary, workdir)

@@ -41,9 +41,7 @@ class TrainConfig:
     clip_norm: float = 1.0  # of all gradients together; 0 for none
     label_smoothing: float = 0.0
     z_loss: float = 0.0
-    loss_normaliser: float = (
-        0.0  # divide the summed loss by this constant, as T5X may; 0 for the number of target tokens
-    )
+    loss_normaliser: float = 0.0  # divide the summed loss by this, as T5X may; 0 for the number of target tokens
     prng: Literal["threefry2x32", "rbg"] = "threefry2x32"  # of dropout; rbg is faster, but depends on the mesh
     bad_steps: int = 20  # stop after so many steps in a row whose gradients are not finite
 

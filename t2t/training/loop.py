@@ -185,7 +185,8 @@ class _Steps:
             if task.evaluation_split not in task.splits:
                 continue
             found = evaluate(model, task, limit=limit or None, data_dir=data.data_dir)
-            results |= {f"{task.name}/{name}": value for name, value in found.metrics.items()}
+            # Neither JSON nor the choice of the best checkpoint knows NaN (the correlation with a constant, say).
+            results |= {f"{task.name}/{n}": v for n, v in found.metrics.items() if math.isfinite(v)}
             self.reporter.say(
                 f"Step {step}, {task.name} ({found.split}, {found.examples:,} examples): "
                 + ", ".join(f"{n} {v:.4g}" for n, v in found.metrics.items())
@@ -195,11 +196,9 @@ class _Steps:
         losses = [v for n, v in results.items() if n.endswith("/loss")]
         if losses:
             results["loss"] = float(np.mean(losses))
-        self.reporter.write(
-            step,
-            {k: v for k, v in results.items() if k != "loss"}
-            | {"evaluation_loss": results.get("loss", 0.0), "evaluation_seconds": time.perf_counter() - begun},
-        )
+        # `loss` in metrics.jsonl is that of training.
+        told = {"evaluation_loss" if name == "loss" else name: value for name, value in results.items()}
+        self.reporter.write(step, told | {"evaluation_seconds": time.perf_counter() - begun})
         return results
 
     def finish(self) -> dict[str, Any]:

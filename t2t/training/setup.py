@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t import tasks as registry
-from t2t.checkpoints import Store, restore_params
+from t2t.checkpoints import Store, read_config, restore_params
 from t2t.data import Vocabulary
 from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
@@ -24,7 +24,7 @@ from t2t.training.config import RunConfig
 from t2t.training.schedules import make_schedule
 from t2t.training.sharding import check_batch, make_mesh, optimizer_shardings, param_shardings
 from t2t.training.step import TrainState, make_train_step, new_state
-from t2t.training.workdir import check_config, read_config, resolve_vocabulary, save_config
+from t2t.training.workdir import check_config, resolve_vocabulary, save_config
 
 NOTHING_YET = {"target_tokens": 0.0, "flops": 0.0, "seconds": 0.0, "skipped": 0}
 

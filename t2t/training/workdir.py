@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from t2t.checkpoints import read_config
 from t2t.checkpoints.digests import write_atomically
 from t2t.config import as_dict, difference
 from t2t.data import Vocabulary
@@ -36,23 +37,6 @@ MAY_CHANGE = (
     "decode",
 )
 SAMPLE = 1_000_000  # texts that a vocabulary is trained on at most
-
-
-def read_config(workdir: pathlib.Path) -> dict[str, Any]:
-    """The resolved config of a run, as it was saved.
-
-    Raises:
-      CheckpointError: there is no run in the folder, or its config is damaged.
-    """
-    path = workdir / "config.json"
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no run in {workdir}: expected config.json there, as launch/train.py writes it."
-        )
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise CheckpointError(f"{path} is damaged: restore it, or use another --workdir.") from None
 
 
 def check_config(workdir: pathlib.Path, config: RunConfig) -> None:

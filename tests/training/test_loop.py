@@ -272,3 +272,15 @@ def test_a_run_on_a_broken_line_names_it(folder, tmp_path):
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, train=str(path)))
     with pytest.raises(DataError, match=r"broken\.tsv.* line 22"):
         train(config, tmp_path / "run")
+
+
+def test_a_measure_that_is_not_a_number_stays_out_of_every_json(folder, monkeypatch):
+    import t2t.tasks.task as task_module
+
+    monkeypatch.setitem(task_module.METRICS, "exact_match", lambda targets, predictions: {"odd": float("nan")})
+    workdir = folder / "odd"
+    summary = train(run_config(folder, steps=2, eval_every=1, checkpoint_every=1), workdir)
+    assert "files/odd" not in summary["evaluation"]
+    for path in [*workdir.rglob("*.json"), workdir / "metrics.jsonl"]:
+        assert "NaN" not in path.read_text(encoding="utf-8"), path
+    assert json.loads((workdir / "eval" / "files.json").read_text(encoding="utf-8"))["odd"] is None
