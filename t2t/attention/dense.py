@@ -4,6 +4,7 @@ Time and memory are O(n m). This is the reference to which every other way of co
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,8 @@ def attend(
     key: jax.Array,
     value: jax.Array,
     *,
-    pattern: Pattern | None = None,
-    bias: jax.Array | None = None,
+    pattern: Pattern = bidirectional(),
+    bias: jax.Array | Callable[..., jax.Array] | None = None,
     query_segments: jax.Array | None = None,
     key_segments: jax.Array | None = None,
     query_positions: jax.Array | None = None,
@@ -55,7 +56,6 @@ def attend(
     Raises:
       ValueError: shapes that do not fit, or one of a pair of arguments without the other.
     """
-    pattern = bidirectional() if pattern is None else pattern
     _check(query, key, value, query_segments, key_segments, query_positions, key_positions)
     scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
     if scale != 1.0:

@@ -1,19 +1,27 @@
 """Multi-head attention around a mechanism: the projections, which stay the same whatever the mechanism is."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
-from t2t.attention import KVCache, Pattern
+from t2t.attention import Conditions, Mechanism, Parameter, Sizes, Source
 from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
-from t2t.layers.positions import RelativeBias
 from t2t.layers.projection import Projection
 
 
 class Attention(nn.Module):
-    """Projects to queries, keys and values, lets the mechanism of the config mix them, and projects back."""
+    """Projects to queries, keys and values, lets a mechanism mix them, and projects back.
+
+    Attributes:
+      mechanism: how positions exchange information.
+    """
 
     config: LayerConfig
+    mechanism: Mechanism
 
     def setup(self):
         config = self.config
@@ -28,6 +36,8 @@ class Attention(nn.Module):
         self.out = Projection(
             wide, narrow, (*axes, "embed"), initializer(config, "attention_out"), config.bias, config.compute_dtype
         )
+        wanted = self.mechanism.parameters(sizes_of(config)).items()
+        self.own = {name: declare(self, name, p) for name, p in wanted if not p.shared}
 
     def project(self, context: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Keys and values of a context [b m d] → two of [b m h k]."""
@@ -36,34 +46,53 @@ class Attention(nn.Module):
     def __call__(
         self,
         x: jax.Array,
-        key_value: tuple[jax.Array, jax.Array],
+        context: jax.Array | None,
+        conditions: Conditions,
         *,
-        pattern: Pattern,
-        bias: jax.Array | RelativeBias | None = None,
-        query_segments: jax.Array | None = None,
-        key_segments: jax.Array | None = None,
-        query_positions: jax.Array | None = None,
-        key_positions: jax.Array | None = None,
-        prefix: jax.Array | None = None,
-        state: KVCache | None = None,
-    ) -> tuple[jax.Array, KVCache | None]:
-        """x [b n d] attends to projected keys and values [b m h k] → ([b n d], the new state)."""
+        projected: tuple[jax.Array, jax.Array] | None = None,
+        state: Any = None,
+        shared: Mapping[str, jax.Array] | None = None,
+    ) -> tuple[jax.Array, Any]:
+        """x attends to a context.
+
+        Args:
+          x: [b n d].
+          context: [b m d], what keys and values are made from; None where they are given.
+          conditions: pattern, bias, segments, positions and prefix; scale and dropout are the config's.
+          projected: keys and values [b m h k], made before by `project`.
+          state: of the mechanism.
+          shared: the mechanism's parameters that all layers share.
+
+        Returns:
+          [b n d] and the new state.
+        """
         config = self.config
-        dropout_key = self.make_rng("dropout") if config.attention_dropout and self.has_rng("dropout") else None
-        out, state = config.attention.apply(
-            self.query(x),
-            *key_value,
-            pattern=pattern,
-            bias=bias,
-            query_segments=query_segments,
-            key_segments=key_segments,
-            query_positions=query_positions,
-            key_positions=key_positions,
-            prefix=prefix,
+        conditions = conditions.replace(
             scale=None if config.scale_attention else 1.0,
             dropout_rate=config.attention_dropout,
-            dropout_key=dropout_key,
+            dropout_key=self.make_rng("dropout") if config.attention_dropout and self.has_rng("dropout") else None,
             dropout_over_queries=config.dropout_over_length,
+        )
+        out, state = self.mechanism.apply(
+            self.query(x),
+            *(self.project(context) if projected is None else projected),
+            conditions,
             state=state,
+            parameters={n: p.astype(config.compute_dtype) for n, p in {**self.own, **(shared or {})}.items()},
+            source=None if context is None else Source(context, self.project),
         )
         return self.out(out), state
+
+
+def sizes_of(config: LayerConfig) -> Sizes:
+    """The sizes that mechanisms are told."""
+    return Sizes(width=config.width, heads=config.heads, head_width=config.head_width)
+
+
+def declare(module: nn.Module, name: str, parameter: Parameter) -> jax.Array:
+    """Makes a mechanism's parameter one of a module's."""
+
+    def init(key, shape, dtype):
+        return parameter.mean + parameter.std * jax.random.normal(key, shape, dtype)
+
+    return module.param(name, nn.with_logical_partitioning(init, parameter.axes), parameter.shape, jnp.float32)

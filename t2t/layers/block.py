@@ -1,10 +1,13 @@
 """One layer: self-attention, in some decoders cross-attention, and feed-forward, each with its norm and residual."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.struct
 import jax
 from flax import linen as nn
 
-from t2t.attention import KVCache, bidirectional, causal
+from t2t.attention import Conditions, bidirectional, causal
 from t2t.layers.attention import Attention
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
@@ -23,6 +26,7 @@ class Surroundings:
       bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
       encoded: [b m d], what cross-attention looks at.
       encoded_segments: int32 [b m].
+      shared: the mechanism's parameters that all layers share, by name.
     """
 
     segments: jax.Array | None = None
@@ -31,6 +35,7 @@ class Surroundings:
     bias: jax.Array | RelativeBias | None = None
     encoded: jax.Array | None = None
     encoded_segments: jax.Array | None = None
+    shared: Mapping[str, jax.Array] | None = None
 
 
 @flax.struct.dataclass
@@ -42,7 +47,7 @@ class LayerCache:
       cross: the projected keys and values [b m h k] of the encoder's output; None before the first step.
     """
 
-    attention: KVCache
+    attention: Any
     cross: tuple[jax.Array, jax.Array] | None = None
 
 
@@ -66,12 +71,10 @@ class Block(nn.Module):
         config, states = self.config, {}
 
         def self_attention(y):
-            attention, around = Attention(config, name="self_attention"), surroundings
+            around = surroundings
             # Positions of packed rows restart, but so do their segments: only a cache needs explicit positions.
             positions = around.positions if cache is not None else None
-            out, states["attention"] = attention(
-                y,
-                attention.project(y),
+            conditions = Conditions(
                 pattern=causal() if self.causal else bidirectional(),
                 bias=around.bias,
                 query_segments=around.segments,
@@ -79,22 +82,19 @@ class Block(nn.Module):
                 query_positions=positions,
                 key_positions=positions,
                 prefix=around.prefix,
-                state=cache.attention if cache is not None else None,
+            )
+            attention = Attention(config, config.attention, name="self_attention")
+            out, states["attention"] = attention(
+                y, y, conditions, state=None if cache is None else cache.attention, shared=around.shared
             )
             return out
 
         def cross_attention(y):
-            attention = Attention(config, name="cross_attention")
-            states["cross"] = (
-                attention.project(surroundings.encoded) if cache is None or cache.cross is None else cache.cross
-            )
-            return attention(
-                y,
-                states["cross"],
-                pattern=bidirectional(),
-                query_segments=surroundings.segments,
-                key_segments=surroundings.encoded_segments,
-            )[0]
+            attention = Attention(config, config.attention, name="cross_attention")
+            conditions = Conditions(query_segments=surroundings.segments, key_segments=surroundings.encoded_segments)
+            kept = None if cache is None else cache.cross
+            states["cross"] = attention.project(surroundings.encoded) if kept is None else kept
+            return attention(y, None, conditions, projected=states["cross"])[0]
 
         x = self._residual(x, "self_attention", self_attention)
         if self.cross:

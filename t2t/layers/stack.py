@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.layers.attention import declare, sizes_of
 from t2t.layers.block import Block, LayerCache, Surroundings
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
@@ -47,6 +48,9 @@ class Stack(nn.Module):
                 positions = jnp.arange(x.shape[1])
                 bias = bias(positions, positions)
             surroundings = surroundings.replace(bias=bias)
+        wanted = config.attention.parameters(sizes_of(config)).items()
+        shared = {name: declare(self, name, p) for name, p in wanted if p.shared}
+        surroundings = surroundings.replace(shared=shared or None)
         x = Dropout(config.dropout, config.dropout_over_length)(x)
         x, cache = (self._scanned if self.stacking == "scanned" else self._unrolled)(x, surroundings, cache)
         if self.final_norm:
@@ -86,9 +90,7 @@ class Stack(nn.Module):
 def init_layer_caches(config: LayerConfig, layers: int, batch: int, length: int, stacking: str) -> Any:
     """Empty caches for a stack: a tuple of `LayerCache`, or one with a leading layers axis where scanned."""
     caches = tuple(
-        LayerCache(
-            attention=config.attention.init_state(batch, length, config.heads, config.head_width, config.compute_dtype)
-        )
+        LayerCache(attention=config.attention.init_state(batch, length, sizes_of(config), config.compute_dtype))
         for _ in range(layers)
     )
     return caches if stacking == "unrolled" else jax.tree.map(lambda *leaves: jnp.stack(leaves), *caches)

@@ -1,0 +1,140 @@
+"""What every mechanism is: a config that knows its parameters, its state, and how to apply itself.
+
+Every mechanism has the one interface `apply(query, key, value, conditions, …) → (out, state)`, after the projections,
+so that swapping the mechanism keeps the projection weights.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from t2t.attention.pattern import Pattern, bidirectional
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """On what terms queries meet keys in one call. The fields are the arguments of `attend`, and mean the same.
+
+    Attributes:
+      pattern: what the architecture implies (a decoder is causal); the mechanism's own is laid over it.
+      bias: an array broadcastable to [b h n m], or a function of the query and key positions that makes it
+        ([b n], [b m] → [b h n m], or [n], [m] → [1 h n m]) and is a pytree of its parameters.
+      query_segments, key_segments: int32 [b n], [b m]; only equal, non-zero segments meet.
+      query_positions, key_positions: int32 [b n], [b m]; where not given, 0, 1, … in the row.
+      prefix: int or bool [b m]; causality does not hold between two positions of it.
+      scale: of the logits; 1/sqrt(k) where None.
+      dropout_rate, dropout_key, dropout_over_queries: of the attention weights.
+    """
+
+    pattern: Pattern = bidirectional()
+    bias: jax.Array | Callable[..., jax.Array] | None = None
+    query_segments: jax.Array | None = None
+    key_segments: jax.Array | None = None
+    query_positions: jax.Array | None = None
+    key_positions: jax.Array | None = None
+    prefix: jax.Array | None = None
+    scale: float | None = None
+    dropout_rate: float = 0.0
+    dropout_key: jax.Array | None = None
+    dropout_over_queries: bool = False
+
+    def replace(self, **changes: Any) -> "Conditions":
+        return dataclasses.replace(self, **changes)
+
+    def keywords(self) -> dict[str, Any]:
+        """The fields by name, as `attend` takes them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The sizes of the layer around a mechanism: d, h and k."""
+
+    width: int
+    heads: int
+    head_width: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A learned array that a mechanism needs, float32.
+
+    Attributes:
+      shape: of the array.
+      axes: the logical name of each axis ("embed", "heads", "kv", or None).
+      std, mean: of the normal distribution it begins from; std 0 is a constant.
+      shared: one array for all layers of a stack, rather than one a layer.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[str | None, ...]
+    std: float = 0.0
+    mean: float = 0.0
+    shared: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where keys and values came from, for mechanisms that make more of them.
+
+    Attributes:
+      inputs: [b m d], what was projected.
+      project: the projection, [b m' d] → keys and values [b m' h k].
+    """
+
+    inputs: jax.Array
+    project: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+
+
+class Mechanism:
+    """The base of all mechanisms: frozen, keyword-only dataclasses with a Literal field `name`."""
+
+    def check(self, *, causal: bool, cross: bool, positions: str) -> None:
+        """Refuses what the mechanism cannot do, when a model is configured.
+
+        Args:
+          causal: whether the attention is a decoder's own.
+          cross: whether it is from a decoder to an encoder.
+          positions: how the model encodes positions (`LayerConfig.positions`).
+
+        Raises:
+          ValueError: what cannot be, and which mechanism can.
+        """
+
+    def parameters(self, sizes: Sizes) -> dict[str, Parameter]:
+        """The learned arrays that `apply` wants, by name; none for most."""
+        return {}
+
+    def init_state(self, batch: int, length: int, sizes: Sizes, dtype: jnp.dtype) -> Any:
+        """What is kept between the steps of incremental decoding, before the first: a pytree of arrays with the batch
+        in front (scalars apart), with room for `length` positions in all."""
+        raise ValueError(f"{type(self).__name__} has no incremental decoding.")
+
+    def apply(
+        self,
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        conditions: Conditions,
+        *,
+        state: Any = None,
+        parameters: Mapping[str, jax.Array] | None = None,
+        source: Source | None = None,
+    ) -> tuple[jax.Array, Any]:
+        """Mixes positions.
+
+        Args:
+          query: [b n h k].
+          key, value: [b m h k].
+          state: of the positions before; those given follow them, and are added. Segments and positions are then
+            given in `conditions` (int32 [b n], the queries' and the keys' the same).
+          parameters: the arrays named by `parameters`, in the dtype of the computation.
+          source: see `Source`.
+
+        Returns:
+          The output [b n h k], and the new state (None where none was given).
+        """
+        raise NotImplementedError
