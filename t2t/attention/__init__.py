@@ -4,7 +4,8 @@ from t2t.attention.cache import KVCache
 from t2t.attention.dense import attend
 from t2t.attention.mechanism import Conditions, Mechanism, Parameter, Sizes, Source
 from t2t.attention.mechanisms import MECHANISMS, AttentionConfig, Dense
-from t2t.attention.pattern import Pattern, bidirectional, causal, local
+from t2t.attention.named import bidirectional, causal, fixed, global_tokens, local, strided
+from t2t.attention.pattern import Pattern
 
 __all__ = [
     "MECHANISMS",
@@ -20,5 +21,8 @@ __all__ = [
     "attend",
     "bidirectional",
     "causal",
+    "fixed",
+    "global_tokens",
     "local",
+    "strided",
 ]

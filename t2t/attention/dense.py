@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from t2t.attention.pattern import Bidirectional, Pattern, bidirectional
+from t2t.attention.named import Bidirectional, bidirectional
+from t2t.attention.pattern import Pattern
 
 MASKED = -1e10  # the logit of a pair that may not meet: finite, so that no row of a softmax is ever 0/0
 

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from t2t.attention.pattern import Pattern, bidirectional
+from t2t.attention.named import bidirectional
+from t2t.attention.pattern import Pattern
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,8 @@ class Mechanism:
           query: [b n h k].
           key, value: [b m h k].
           state: of the positions before; those given follow them, and are added. Segments and positions are then
-            given in `conditions` (int32 [b n], the queries' and the keys' the same).
+            given in `conditions` (int32 [b n], the queries' and the keys' the same); a prefix is [b n] too, and comes
+            with the first positions alone.
           parameters: the arrays named by `parameters`, in the dtype of the computation.
           source: see `Source`.
 

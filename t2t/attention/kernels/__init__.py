@@ -1,0 +1,1 @@
+"""How the tiles of a piece are computed. All kernels have one signature: `forward` and `backward` of `Laid` arrays."""

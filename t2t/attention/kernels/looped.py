@@ -1,0 +1,116 @@
+"""One tile after another, each against its slices of keys in turn: for CPUs, where a tile's logits stay in the cache,
+and for rows of unequal weight, which pay for no more than their own slices. Memory is that of one tile."""
+
+import jax
+import jax.numpy as jnp
+
+from t2t.attention.kernels import tiles as of_tiles
+from t2t.attention.kernels.tiles import FLOOR, MASKED, Operands, Rule, Tiles
+from t2t.attention.tiling import Tiling
+
+
+def forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, jax.Array]:
+    """Attention of laid-out arrays: the output float32 [b h slots k] and the log-sum-exp [b h slots] of each row, 0 and
+    MASKED where a row sees nothing."""
+    slots, padded = operands.query.shape[2], _pad(operands, tiling)
+    offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
+
+    def row(tile):
+        def slice_of_keys(item, so_far):
+            values, totals, maxima = so_far
+            more = of_tiles.forward(
+                _take(padded, tiling, tile, starts[item], item), operands.bias, operands.dropout_key, rule
+            )
+            highest = jnp.maximum(maxima, more[2])
+            old, new = jnp.exp(maxima - highest), jnp.exp(more[2] - highest)
+            return values * old[..., None] + more[0] * new[..., None], totals * old + more[1] * new, highest
+
+        b, h, _, k = operands.query.shape
+        lead = (b, h, 1, tiling.query_tile)
+        none = jnp.zeros((*lead, k), jnp.float32), jnp.zeros(lead, jnp.float32), jnp.full(lead, FLOOR, jnp.float32)
+        values, totals, maxima = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, none)
+        seen = totals > 0
+        divisor = jnp.where(seen, totals, 1.0)
+        out = values / divisor[..., None]
+        return out[:, :, 0].astype(operands.value.dtype), jnp.where(seen, maxima + jnp.log(divisor), MASKED)[:, :, 0]
+
+    out, total = jax.lax.map(row, jnp.arange(tiling.tiles))
+    return _joined(out)[:, :, :slots], _joined(total)[:, :, :slots]
+
+
+def backward(
+    operands: Operands, tiling: Tiling, rule: Rule, out: jax.Array, total: jax.Array, delta: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, object]:
+    """Gradients of query, key and value [b h slots k], float32, and of the bias; see `tiles.backward`."""
+    b, h, slots, k = operands.query.shape
+    keys, padded = operands.key.shape[2], _pad(operands, tiling)
+    more = tiling.tiles * tiling.query_tile - slots
+    out = jnp.pad(out, [(0, 0), (0, 0), (0, more), (0, 0)])
+    # Rows that are not there weigh nothing.
+    total = jnp.pad(total, [(0, 0), (0, 0), (0, more)], constant_values=-MASKED)
+    delta = jnp.pad(delta, [(0, 0), (0, 0), (0, more)])
+    offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
+
+    def row(gradients, tile):
+        mine = tuple(_slice(x, 2, tile * tiling.query_tile, tiling.query_tile)[:, :, None] for x in (out, total, delta))
+
+        def slice_of_keys(item, so_far):
+            d_query, d_key, d_value, d_bias = so_far
+            start = starts[item]
+            of_query, of_key, of_value, of_bias = of_tiles.backward(
+                _take(padded, tiling, tile, start, item), operands.bias, operands.dropout_key, rule, *mine
+            )
+            d_key, d_value = _add(d_key, of_key[:, :, 0], start), _add(d_value, of_value[:, :, 0], start)
+            return d_query + of_query[:, :, 0], d_key, d_value, jax.tree.map(jnp.add, d_bias, of_bias)
+
+        none = jnp.zeros((b, h, tiling.query_tile, k), jnp.float32)
+        d_query, *gradients = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, (none, *gradients))
+        return tuple(gradients), d_query
+
+    zero = jnp.zeros((*padded.key.shape,), jnp.float32)
+    d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
+    (d_key, d_value, d_bias), d_query = jax.lax.scan(row, (zero, zero, d_bias), jnp.arange(tiling.tiles))
+    return _joined(d_query)[:, :, :slots], d_key[:, :, :keys], d_value[:, :, :keys], d_bias
+
+
+def _pad(operands: Operands, tiling: Tiling) -> Operands:
+    """Room for whole tiles of queries, and for the last slice of keys."""
+    queries, keys = operands.query.shape[2], operands.key.shape[2]
+    last = int(tiling.starts.max(initial=0)) + tiling.key_tile
+    return operands.pad(tiling.tiles * tiling.query_tile - queries, 0, max(last - keys, 0))
+
+
+def _take(operands: Operands, tiling: Tiling, tile, start, number) -> Tiles:
+    """One tile and one of its slices of keys."""
+    first = tile * tiling.query_tile
+
+    def queries(x, axis):
+        return jnp.expand_dims(_slice(x, axis, first, tiling.query_tile), axis)
+
+    def keys(x, axis):
+        return jnp.expand_dims(_slice(x, axis, start, tiling.key_tile), axis)
+
+    return Tiles(
+        query=queries(operands.query, 2),
+        key=keys(operands.key, 2),
+        value=keys(operands.value, 2),
+        query_side=jax.tree.map(lambda x: queries(x, 1), operands.query_side),
+        key_side=jax.tree.map(lambda x: keys(x, 1), operands.key_side),
+        keep=None if operands.keep is None else keys(operands.keep, 2),
+        number=number,
+    )
+
+
+def _slice(x, axis, start, length):
+    return jax.lax.dynamic_slice_in_dim(x, start, length, axis)
+
+
+def _add(x, more, start):
+    """x [b h slots k] with `more` added from slot `start` on."""
+    return jax.lax.dynamic_update_slice_in_dim(x, _slice(x, 2, start, more.shape[2]) + more, start, 2)
+
+
+def _joined(x):
+    """[tiles b h q …] → [b h slots …]."""
+    x = jnp.moveaxis(x, 0, 2)
+    return x.reshape(*x.shape[:2], -1, *x.shape[4:])
