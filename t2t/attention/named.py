@@ -1,4 +1,4 @@
-"""The patterns of the literature by name. Each function's docstring says which pairs (i, j) of a query and a key meet."""
+"""The patterns of the literature by name. Each function says which pairs (i, j) of a query and a key meet."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -167,6 +167,9 @@ class Fixed(Pattern):
 class FirstQueries(Pattern):
     count: int
 
+    def __post_init__(self):
+        _at_least_one("first_queries", count=self.count)
+
     def allows(self, query_positions, key_positions):
         return (query_positions < self.count) & (key_positions == key_positions)
 
@@ -181,6 +184,9 @@ class FirstQueries(Pattern):
 @dataclasses.dataclass(frozen=True)
 class FirstKeys(Pattern):
     count: int
+
+    def __post_init__(self):
+        _at_least_one("first_keys", count=self.count)
 
     def allows(self, query_positions, key_positions):
         return (key_positions < self.count) & (query_positions == query_positions)
@@ -275,7 +281,6 @@ def causal() -> Pattern:
 
 def prefix(count: int) -> Pattern:
     """Causal, but for the first `count` positions, which everyone sees: j ≤ i or j < count (prefix LM)."""
-    _at_least_one("prefix", count=count)
     return Or(Causal(), FirstKeys(count))
 
 
@@ -316,6 +321,16 @@ def fixed(length: int, count: int) -> Pattern:
 def global_tokens(count: int) -> Pattern:
     """i or j among the first `count` (Longformer's and BigBird's global tokens)."""
     return Global(count)
+
+
+def first_queries(count: int) -> Pattern:
+    """i among the first `count`: these see everyone."""
+    return FirstQueries(count)
+
+
+def first_keys(count: int) -> Pattern:
+    """j among the first `count`: everyone sees these."""
+    return FirstKeys(count)
 
 
 def block_table(length: int, table: Sequence[Sequence[int]]) -> Pattern:

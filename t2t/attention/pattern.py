@@ -50,9 +50,9 @@ class Pattern:
         """The same pattern in simpler ones, where it is made of some."""
         return self
 
-    def kept(self, positions: np.ndarray) -> tuple[int | None, np.ndarray]:
-        """What a cache must hold: (window, lasting): no query sees a key that is `window` or more before it, but for
-        keys at positions where `lasting` is true. A window of None is none."""
+    def kept(self, positions: np.ndarray) -> tuple[int, np.ndarray]:
+        """What a cache must hold, as (window, lasting): no query sees a key that is `window` or more before it, but for
+        keys at positions where `lasting` is true."""
         return 0, np.ones(len(positions), bool)
 
     def mask(self, n: int, m: int | None = None) -> np.ndarray:
@@ -103,7 +103,8 @@ class And(Pattern):
     def kept(self, positions):
         (left, left_lasting), (right, right_lasting) = self.left.kept(positions), self.right.kept(positions)
         if not left_lasting.any() or not right_lasting.any():
-            return min(w for w, l in ((left, left_lasting), (right, right_lasting)) if not l.any()), left_lasting & False
+            ends = [window for window, lasting in ((left, left_lasting), (right, right_lasting)) if not lasting.any()]
+            return min(ends), left_lasting & False
         return max(left, right), left_lasting & right_lasting
 
     def __repr__(self):

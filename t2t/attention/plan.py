@@ -42,6 +42,8 @@ def plan(pattern: Pattern, n: int, m: int) -> tuple[Piece, ...]:
     sequence tiled as it is stays whole.
     """
     whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None)
+    if not whole.tiling.items:
+        return ()
     groups: dict[tuple, list[list[Pattern]]] = {}
     for term in normal_form(pattern):
         groups.setdefault(_order(term, n, m), []).append(term)
@@ -95,7 +97,7 @@ def simplify(pattern: Pattern, given: Pattern | None = None) -> Pattern:
         neutral, absorbing = (everyone, no_one) if isinstance(pattern, And) else (no_one, everyone)
         if absorbing in (left, right):
             return absorbing
-        if left == neutral or left == right:
+        if left in (neutral, right):
             return right
         return left if right == neutral else type(pattern)(left, right)
     return pattern
@@ -117,6 +119,9 @@ def _order(term: list[Pattern], n: int, m: int) -> tuple[Order, Order, Pattern |
 
 
 def _piece(alone: Pattern, here: Pattern, queries: Order, keys: Order, given: Pattern | None) -> Piece:
-    alone, here = simplify(alone, given), simplify(here, given)
     # Tiles are chosen by the terms of this piece: what earlier pieces take out of them is scattered.
-    return Piece(alone, queries, keys, tile(here, queries, keys))
+    tiling = tile(simplify(here, given), queries, keys)
+    groups = queries.groups
+    if groups is not None and tiling.reaches_over(len(groups) // (int(groups[-1]) + 1)):
+        given = None  # some slice of keys holds those of another group, so that the atom does not hold by itself
+    return Piece(simplify(alone, given), queries, keys, tiling)

@@ -1,175 +1,111 @@
-"""Attention by a plan: the pieces of a pattern are laid out, computed tile by tile and joined by their log-sum-exp, in
-one `custom_vjp` whose backward hands every piece the output and the log-sum-exp of the *whole* row.
-
-Memory grows with the length and the tiles in flight, never with n m. The gradient is of first order only: forward-mode
-and second derivatives need `implementation="reference"`.
-"""
+"""Attention under a pattern: the Sparse Transformer, Longformer, BigBird, local windows, and any of your own."""
 
 import dataclasses
 import functools
+from typing import Literal
 
-import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from t2t.attention.kernels import looped, regular
-from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Side
-from t2t.attention.named import Bidirectional
-from t2t.attention.order import Order
-from t2t.attention.pattern import Pattern
-from t2t.attention.plan import Piece, plan, without_causality
-
-AT_ONCE = {"cpu": 2**19, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
+from t2t.attention.attend import attend
+from t2t.attention.cache import KVCache, WindowCache
+from t2t.attention.documents import positions_in_documents
+from t2t.attention.mechanism import Conditions, Mechanism
+from t2t.attention.pattern import Or, Pattern
+from t2t.attention.text import parse
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is static about a call.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sparse(Mechanism):
+    """Exact attention over the pairs of a pattern, computing no more than the tiles that hold some.
+
+    A cache holds what the pattern can still see: a window for a local pattern, and the global or summary positions.
 
     Attributes:
-      pattern: who may meet.
-      scale: of the logits.
-      dropout_rate: of the weights.
-      placed: whether positions are given as arrays, so that the pattern's geometry in the row is not known.
+      pattern: on top of what the architecture implies (a decoder is causal whatever stands here): a `Pattern` or its
+        text, "local(128) | strided(128)"; or one for each head.
     """
 
-    pattern: Pattern
-    scale: float
-    dropout_rate: float
-    placed: bool
+    name: Literal["sparse"] = "sparse"
+    pattern: Pattern | str | tuple[Pattern | str, ...]
+
+    def __post_init__(self):
+        # Kept as text, which configs can be saved with, where the text says it all (a user's predicate has none).
+        many = isinstance(self.pattern, (tuple, list))
+        texts = tuple(_as_text(p) for p in (self.pattern if many else (self.pattern,)))
+        object.__setattr__(self, "pattern", texts if many else texts[0])
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The pattern, or one for each head."""
+        texts = self.pattern if isinstance(self.pattern, tuple) else (self.pattern,)
+        return tuple(_parsed(p) if isinstance(p, str) else p for p in texts)
+
+    def init_state(self, batch, length, sizes, dtype):
+        window, lasting = self._kept(length)
+        if window + lasting.sum() >= length:
+            return KVCache.empty(batch, length, sizes.heads, sizes.head_width, dtype)
+        return WindowCache.empty(batch, length, window, int(lasting.sum()), sizes.heads, sizes.head_width, dtype)
+
+    def apply(self, query, key, value, conditions, *, state=None, parameters=None, source=None):
+        patterns = tuple(conditions.pattern & p for p in self.patterns)
+        conditions = conditions.replace(pattern=patterns if isinstance(self.pattern, tuple) else patterns[0])
+        if state is None:
+            return self._attend(query, key, value, conditions), None
+        segments, positions = conditions.key_segments, conditions.key_positions
+        if isinstance(state, KVCache):
+            seen = new = state.extend(key, value, segments, positions)
+        else:
+            new = state.extend(key, value, segments, positions, self._slots(state.length))
+            seen = state.with_new(key, value, segments, positions)
+
+        def go_on(query):
+            """The new positions see what was before, and each other."""
+            around = conditions.replace(key_segments=seen.segments, key_positions=seen.positions, prefix=None)
+            return attend(query, seen.key, seen.value, **around.keywords())
+
+        def begin(query):
+            """Nothing was before: the new positions are a row by themselves."""
+            around = conditions.replace(query_positions=None, key_positions=None)
+            return self._attend(query, key, value, around, positions)
+
+        if query.shape[1] == 1:
+            return go_on(query), new
+        return jax.lax.cond(state.index == 0, begin, go_on, query), new
+
+    def _attend(self, query, key, value, conditions: Conditions, positions=None) -> jax.Array:
+        """Attention by the pattern's geometry in the row; or by the positions in each document, where the pattern
+        looks at more than distances and some document does not begin with the row (packing, padding ahead)."""
+        segments = conditions.key_segments
+        plain = functools.partial(attend, query, key, value, **conditions.keywords())
+        if segments is None or query.shape[1] != key.shape[1] or all(p.shift_invariant for p in self.patterns):
+            return plain()
+        positions = positions_in_documents(segments) if positions is None else positions
+        moved = ((positions != jnp.arange(segments.shape[1])) & (segments > 0)).any()
+        placed = conditions.replace(query_positions=positions, key_positions=positions)
+        return jax.lax.cond(moved, lambda: attend(query, key, value, **placed.keywords()), plain)
+
+    def _kept(self, length: int) -> tuple[int, np.ndarray]:
+        """How many positions before the present one a cache holds, and which it holds for ever."""
+        window, lasting = functools.reduce(Or, self.patterns).kept(np.arange(length))
+        return max(window - 1, 0), lasting
+
+    def _slots(self, length: int) -> np.ndarray:
+        """The slot of each position that a cache holds for ever, −1 for others: int [length]."""
+        _, lasting = self._kept(length)
+        return np.where(lasting, np.cumsum(lasting) - 1, -1)
 
 
-@flax.struct.dataclass
-class Arrays:
-    """What is not: query [b n h k], key and value [b m h k], sides [b n] and [b m] (None where they say nothing), the
-    bias as a pytree that makes it, keep [b m h] and the key of dropout."""
-
-    query: jax.Array
-    key: jax.Array
-    value: jax.Array
-    query_segments: jax.Array | None = None
-    key_segments: jax.Array | None = None
-    query_positions: jax.Array | None = None
-    key_positions: jax.Array | None = None
-    prefix: jax.Array | None = None
-    bias: object = None
-    keep: jax.Array | None = None
-    dropout_key: jax.Array | None = None
+def _as_text(pattern: Pattern | str) -> Pattern | str:
+    if isinstance(pattern, str):
+        return repr(_parsed(pattern))
+    try:
+        return repr(pattern) if parse(repr(pattern)) == pattern else pattern
+    except ValueError:
+        return pattern
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def planned(settings: Settings, arrays: Arrays) -> jax.Array:
-    """Attention [b n h k] in the dtype of the values, by the plan of the pattern."""
-    return _forward(settings, arrays)[0]
-
-
-def _forward(settings, arrays):
-    out = total = None
-    for piece in pieces_of(settings, arrays):
-        operands, rule = _lay_out(settings, arrays, piece)
-        kernel, *how = _kernel(piece)
-        some, some_total = kernel.forward(operands, piece.tiling, rule, *how)
-        some = piece.queries.undo(jnp.swapaxes(some, 1, 2))
-        some_total = piece.queries.undo(jnp.swapaxes(some_total, 1, 2), MASKED)
-        if out is None:
-            out, total = some, some_total
-            continue
-        both = jnp.logaddexp(total, some_total)
-        old, new = (jnp.exp(x - both)[..., None] for x in (total, some_total))
-        out, total = (out * old + some * new).astype(some.dtype), both
-    if out is None:  # the pattern allows no pair at all
-        return jnp.zeros_like(arrays.query), jnp.full(arrays.query.shape[:3], MASKED)
-    # Of rows that see nothing every piece gives 0, and the sum of their log-sum-exps is as good as MASKED.
-    return out, total
-
-
-def _forward_kept(settings, arrays):
-    out, total = _forward(settings, arrays)
-    return out, (arrays, out, total)
-
-
-def _backward(settings, kept, d_out):
-    arrays, out, total = kept
-    delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
-    gradients = None
-    for piece in pieces_of(settings, arrays):
-        operands, rule = _lay_out(settings, arrays, piece)
-        kernel, *how = _kernel(piece)
-
-        def lay(x, fill=0.0, piece=piece):
-            return jnp.swapaxes(piece.queries.lay(x, fill), 1, 2)
-
-        some = kernel.backward(operands, piece.tiling, rule, *how, lay(d_out), lay(total, -MASKED), lay(delta))
-        orders = (piece.queries, piece.keys, piece.keys)
-        some = (*(order.undo(jnp.swapaxes(g, 1, 2)) for order, g in zip(orders, some)), some[3])
-        gradients = some if gradients is None else jax.tree.map(jnp.add, gradients, some)
-    none = Arrays(**{field.name: None for field in dataclasses.fields(Arrays)})
-    if gradients is None:
-        zeros = (jnp.zeros_like(x) for x in (arrays.query, arrays.key, arrays.value))
-        return (none.replace(**dict(zip(("query", "key", "value"), zeros)), bias=jax.tree.map(jnp.zeros_like, arrays.bias)),)
-    d_query, d_key, d_value, d_bias = gradients
-    return (
-        none.replace(
-            query=(d_query * settings.scale).astype(arrays.query.dtype),
-            key=d_key.astype(arrays.key.dtype),
-            value=d_value.astype(arrays.value.dtype),
-            bias=d_bias,
-        ),
-    )
-
-
-planned.defvjp(_forward_kept, _backward)
-
-
-def pieces_of(settings: Settings, arrays: Arrays) -> tuple[Piece, ...]:
-    """The plan of a call. With positions in arrays it is that of the whole row, on which the pattern is laid as a mask;
-    with a prefix it is that of the pattern without causality."""
-    n, m = arrays.query.shape[1], arrays.key.shape[1]
-    if settings.placed:
-        (piece,) = plan(Bidirectional(), n, m)
-        return (dataclasses.replace(piece, pattern=settings.pattern),)
-    return plan(settings.pattern if arrays.prefix is None else without_causality(settings.pattern), n, m)
-
-
-def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands, Rule]:
-    def heads_first(x):
-        return jnp.swapaxes(x, 1, 2)
-
-    def side(order: Order, segments, positions, prefix):
-        index = jnp.asarray(order.positions, jnp.int32)[None]
-        return Side(
-            index=index,
-            positions=index if positions is None else order.lay(positions, -1),
-            segments=None if segments is None else order.lay(segments),
-            prefix=None if prefix is None else order.lay(prefix, False),
-        )
-
-    n, prefix = arrays.query.shape[1], arrays.prefix
-    query_prefix = None if prefix is None else prefix[:, :n]
-    operands = Operands(
-        query=heads_first(piece.queries.lay(arrays.query * jnp.asarray(settings.scale, arrays.query.dtype))),
-        key=heads_first(piece.keys.lay(arrays.key)),
-        value=heads_first(piece.keys.lay(arrays.value)),
-        query_side=side(piece.queries, arrays.query_segments, arrays.query_positions, query_prefix),
-        key_side=side(piece.keys, arrays.key_segments, arrays.key_positions, prefix),
-        bias=arrays.bias,
-        keep=None if arrays.keep is None else heads_first(piece.keys.lay(arrays.keep)),
-        dropout_key=arrays.dropout_key,
-    )
-    if prefix is not None and settings.placed:
-        piece = dataclasses.replace(piece, pattern=without_causality(settings.pattern))
-    rule = Rule(
-        pattern=piece.pattern,
-        causal=None if prefix is None else settings.pattern,
-        empty=True,
-        dropout_rate=settings.dropout_rate,
-    )
-    return operands, rule
-
-
-def _kernel(piece: Piece):
-    """The kernel of a piece, and its settings."""
-    platform = jax.default_backend()
-    if piece.tiling.regular is not None:
-        return regular, AT_ONCE.get(platform, AT_ONCE["gpu"])
-    return (looped,)
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str) -> Pattern:
+    return parse(text)

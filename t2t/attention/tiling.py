@@ -49,6 +49,21 @@ class Tiling:
         """Pairs computed, met or not."""
         return self.items * self.query_tile * self.key_tile
 
+    def slices(self) -> list[tuple[int, int]]:
+        """Every (tile, first slot of keys) that is computed."""
+        if self.regular is not None:
+            first, stride = self.regular
+            return [(t, first + t * stride) for t in range(self.tiles)]
+        tiles = np.repeat(np.arange(self.tiles), np.diff(self.offsets))
+        return list(zip(tiles.tolist(), self.starts.tolist()))
+
+    def reaches_over(self, run: int) -> bool:
+        """Whether a slice of keys leaves the run of slots that its tile of queries is in."""
+        return any(
+            start < (low := tile * self.query_tile // run * run) or start + self.key_tile > low + run
+            for tile, start in self.slices()
+        )
+
 
 def tile(pattern: Pattern, queries: Order, keys: Order) -> Tiling:
     """The cheapest tiling of a pattern in these orders."""

@@ -32,5 +32,5 @@ def test_the_algebra_is_boolean(n, m, w):
 
 
 def test_an_impossible_window_is_refused():
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(ValueError, match="expected a whole number of at least 1, found 0"):
         local(0)

@@ -67,7 +67,7 @@ def backward(
         d_query, *gradients = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, (none, *gradients))
         return tuple(gradients), d_query
 
-    zero = jnp.zeros((*padded.key.shape,), jnp.float32)
+    zero = jnp.zeros_like(padded.key, jnp.float32)
     d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
     (d_key, d_value, d_bias), d_query = jax.lax.scan(row, (zero, zero, d_bias), jnp.arange(tiling.tiles))
     return _joined(d_query)[:, :, :slots], d_key[:, :, :keys], d_value[:, :, :keys], d_bias

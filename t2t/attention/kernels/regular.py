@@ -49,7 +49,7 @@ def backward(
         d_key, d_value = chunks.add(d_key, of_key, number), chunks.add(d_value, of_value, number)
         return (d_key, d_value, jax.tree.map(jnp.add, d_bias, of_bias)), d_query
 
-    zero = jnp.zeros(chunks.operands.key.shape, jnp.float32)
+    zero = jnp.zeros_like(chunks.operands.key, jnp.float32)
     d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
     (d_key, d_value, d_bias), d_query = jax.lax.scan(chunk, (zero, zero, d_bias), jnp.arange(chunks.count))
     begin = slice(chunks.before, chunks.before + keys)
