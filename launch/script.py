@@ -33,9 +33,13 @@ def config_dict(holder: flags.FlagHolder) -> Mapping[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A ConfigDict as dicts, placeholders without a value as None."""
+    """A ConfigDict as dicts, placeholders without a value as None; without those of a class chosen by its name, whose
+    defaults hold, and None in its place where no name is chosen."""
     if isinstance(value, ml_collections.ConfigDict):
-        return {key: plain(item) for key, item in value.items()}
+        fields = {key: plain(item) for key, item in value.items()}
+        if "name" not in fields:
+            return fields
+        return None if fields["name"] is None else {key: item for key, item in fields.items() if item is not None}
     return value
 
 

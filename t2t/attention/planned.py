@@ -69,8 +69,7 @@ def _forward(settings, arrays):
         operands, rule = _lay_out(settings, arrays, piece)
         kernel, *how = _kernel(piece)
         some, some_total = kernel.forward(operands, piece.tiling, rule, *how)
-        some = piece.queries.undo(jnp.swapaxes(some, 1, 2))
-        some_total = piece.queries.undo(jnp.swapaxes(some_total, 1, 2), MASKED)
+        some, some_total = piece.queries.undo(some), piece.queries.undo(some_total, MASKED)
         if out is None:
             out, total = some, some_total
             continue
@@ -95,13 +94,10 @@ def _backward(settings, kept, d_out):
     for piece in pieces_of(settings, arrays):
         operands, rule = _lay_out(settings, arrays, piece)
         kernel, *how = _kernel(piece)
-
-        def lay(x, fill=0.0, piece=piece):
-            return jnp.swapaxes(piece.queries.lay(x, fill), 1, 2)
-
+        lay = piece.queries.lay
         some = kernel.backward(operands, piece.tiling, rule, *how, lay(d_out), lay(total, -MASKED), lay(delta))
         orders = (piece.queries, piece.keys, piece.keys)
-        some = (*(order.undo(jnp.swapaxes(g, 1, 2)) for order, g in zip(orders, some)), some[3])
+        some = (*(order.undo(g) for order, g in zip(orders, some)), some[3])
         gradients = some if gradients is None else jax.tree.map(jnp.add, gradients, some)
     none = Arrays(**{field.name: None for field in dataclasses.fields(Arrays)})
     if gradients is None:
@@ -134,9 +130,6 @@ def pieces_of(settings: Settings, arrays: Arrays) -> tuple[Piece, ...]:
 
 
 def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands, Rule]:
-    def heads_first(x):
-        return jnp.swapaxes(x, 1, 2)
-
     def side(order: Order, segments, positions, prefix):
         index = jnp.asarray(order.positions, jnp.int32)[None]
         return Side(
@@ -149,13 +142,13 @@ def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands
     n, prefix = arrays.query.shape[1], arrays.prefix
     query_prefix = None if prefix is None else prefix[:, :n]
     operands = Operands(
-        query=heads_first(piece.queries.lay(arrays.query * jnp.asarray(settings.scale, arrays.query.dtype))),
-        key=heads_first(piece.keys.lay(arrays.key)),
-        value=heads_first(piece.keys.lay(arrays.value)),
+        query=piece.queries.lay(arrays.query * jnp.asarray(settings.scale, arrays.query.dtype)),
+        key=piece.keys.lay(arrays.key),
+        value=piece.keys.lay(arrays.value),
         query_side=side(piece.queries, arrays.query_segments, arrays.query_positions, query_prefix),
         key_side=side(piece.keys, arrays.key_segments, arrays.key_positions, prefix),
         bias=arrays.bias,
-        keep=None if arrays.keep is None else heads_first(piece.keys.lay(arrays.keep)),
+        keep=None if arrays.keep is None else piece.keys.lay(arrays.keep),
         dropout_key=arrays.dropout_key,
     )
     if prefix is not None and settings.placed:

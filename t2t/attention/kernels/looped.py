@@ -5,27 +5,25 @@ import jax
 import jax.numpy as jnp
 
 from t2t.attention.kernels import tiles as of_tiles
-from t2t.attention.kernels.tiles import FLOOR, MASKED, Operands, Rule, Tiles
+from t2t.attention.kernels.tiles import FLOOR, MASKED, Operands, Rule, Tiles, pad
 from t2t.attention.tiling import Tiling
 
 
 def forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, jax.Array]:
-    """Attention of laid-out arrays: the output float32 [b h slots k] and the log-sum-exp [b h slots] of each row, 0 and
-    MASKED where a row sees nothing."""
-    slots, padded = operands.query.shape[2], _pad(operands, tiling)
+    """Attention of laid-out arrays: the output [b slots h k] in the dtype of the values, and the log-sum-exp of each
+    row, float32 [b slots h]; 0 and MASKED where a row sees nothing."""
+    b, slots, h, k = operands.query.shape
     offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
+    laid = _lay(operands, tiling)
 
     def row(tile):
         def slice_of_keys(item, so_far):
             values, totals, maxima = so_far
-            more = of_tiles.forward(
-                _take(padded, tiling, tile, starts[item], item), operands.bias, operands.dropout_key, rule
-            )
+            more = of_tiles.forward(_take(laid, tiling, tile, starts[item], item), laid.bias, laid.dropout_key, rule)
             highest = jnp.maximum(maxima, more[2])
             old, new = jnp.exp(maxima - highest), jnp.exp(more[2] - highest)
             return values * old[..., None] + more[0] * new[..., None], totals * old + more[1] * new, highest
 
-        b, h, _, k = operands.query.shape
         lead = (b, h, 1, tiling.query_tile)
         none = jnp.zeros((*lead, k), jnp.float32), jnp.zeros(lead, jnp.float32), jnp.full(lead, FLOOR, jnp.float32)
         values, totals, maxima = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, none)
@@ -35,31 +33,32 @@ def forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, 
         return out[:, :, 0].astype(operands.value.dtype), jnp.where(seen, maxima + jnp.log(divisor), MASKED)[:, :, 0]
 
     out, total = jax.lax.map(row, jnp.arange(tiling.tiles))
-    return _joined(out)[:, :, :slots], _joined(total)[:, :, :slots]
+    return _joined(out)[:, :slots], _joined(total)[:, :slots]
 
 
 def backward(
     operands: Operands, tiling: Tiling, rule: Rule, out: jax.Array, total: jax.Array, delta: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, object]:
-    """Gradients of query, key and value [b h slots k], float32, and of the bias; see `tiles.backward`."""
-    b, h, slots, k = operands.query.shape
-    keys, padded = operands.key.shape[2], _pad(operands, tiling)
+    """Gradients of query, key and value, float32 [b slots h k], and of the bias.
+
+    Args:
+      out: [b slots h k]; total, delta: [b slots h]; what they are says `tiles.backward`.
+    """
+    b, slots, h, k = operands.query.shape
+    keys, laid = operands.key.shape[1], _lay(operands, tiling)
     more = tiling.tiles * tiling.query_tile - slots
-    out = jnp.pad(out, [(0, 0), (0, 0), (0, more), (0, 0)])
     # Rows that are not there weigh nothing.
-    total = jnp.pad(total, [(0, 0), (0, 0), (0, more)], constant_values=-MASKED)
-    delta = jnp.pad(delta, [(0, 0), (0, 0), (0, more)])
+    given = [_heads_first(pad(x, 0, more, fill)) for x, fill in ((out, 0), (total, -MASKED), (delta, 0))]
     offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
 
     def row(gradients, tile):
-        mine = tuple(_slice(x, 2, tile * tiling.query_tile, tiling.query_tile)[:, :, None] for x in (out, total, delta))
+        mine = tuple(_slice(x, 2, tile * tiling.query_tile, tiling.query_tile)[:, :, None] for x in given)
 
         def slice_of_keys(item, so_far):
             d_query, d_key, d_value, d_bias = so_far
             start = starts[item]
-            of_query, of_key, of_value, of_bias = of_tiles.backward(
-                _take(padded, tiling, tile, start, item), operands.bias, operands.dropout_key, rule, *mine
-            )
+            tiles = _take(laid, tiling, tile, start, item)
+            of_query, of_key, of_value, of_bias = of_tiles.backward(tiles, laid.bias, laid.dropout_key, rule, *mine)
             d_key, d_value = _add(d_key, of_key[:, :, 0], start), _add(d_value, of_value[:, :, 0], start)
             return d_query + of_query[:, :, 0], d_key, d_value, jax.tree.map(jnp.add, d_bias, of_bias)
 
@@ -67,17 +66,29 @@ def backward(
         d_query, *gradients = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, (none, *gradients))
         return tuple(gradients), d_query
 
-    zero = jnp.zeros_like(padded.key, jnp.float32)
+    zero = jnp.zeros_like(laid.key, jnp.float32)
     d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
     (d_key, d_value, d_bias), d_query = jax.lax.scan(row, (zero, zero, d_bias), jnp.arange(tiling.tiles))
-    return _joined(d_query)[:, :, :slots], d_key[:, :, :keys], d_value[:, :, :keys], d_bias
+    return _joined(d_query)[:, :slots], _heads_first(d_key)[:, :keys], _heads_first(d_value)[:, :keys], d_bias
 
 
-def _pad(operands: Operands, tiling: Tiling) -> Operands:
-    """Room for whole tiles of queries, and for the last slice of keys."""
-    queries, keys = operands.query.shape[2], operands.key.shape[2]
+def _lay(operands: Operands, tiling: Tiling) -> Operands:
+    """Room for whole tiles of queries and for the last slice of keys, and heads in front, where a tile of every head is
+    a matrix: [b h slots k], keep [b h slots]."""
+    queries, keys = operands.query.shape[1], operands.key.shape[1]
     last = int(tiling.starts.max(initial=0)) + tiling.key_tile
-    return operands.pad(tiling.tiles * tiling.query_tile - queries, 0, max(last - keys, 0))
+    padded = operands.pad(tiling.tiles * tiling.query_tile - queries, 0, max(last - keys, 0))
+    return padded.replace(
+        query=_heads_first(padded.query),
+        key=_heads_first(padded.key),
+        value=_heads_first(padded.value),
+        keep=None if padded.keep is None else _heads_first(padded.keep),
+    )
+
+
+def _heads_first(x: jax.Array) -> jax.Array:
+    """[b slots h …] to [b h slots …], and back."""
+    return jnp.swapaxes(x, 1, 2)
 
 
 def _take(operands: Operands, tiling: Tiling, tile, start, number) -> Tiles:
@@ -111,6 +122,6 @@ def _add(x, more, start):
 
 
 def _joined(x):
-    """[tiles b h q …] → [b h slots …]."""
-    x = jnp.moveaxis(x, 0, 2)
-    return x.reshape(*x.shape[:2], -1, *x.shape[4:])
+    """[tiles b h q …] → [b slots h …]."""
+    x = jnp.swapaxes(jnp.moveaxis(x, 0, 1), 2, 3)  # [b tiles q h …]
+    return x.reshape(x.shape[0], -1, *x.shape[3:])

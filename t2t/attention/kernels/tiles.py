@@ -72,11 +72,11 @@ class Operands:
     """A piece's arrays as they are laid out.
 
     Attributes:
-      query: [b h slots k], scaled.
-      key, value: [b h slots k].
+      query: [b slots h k], scaled.
+      key, value: [b slots h k].
       query_side, key_side: see `Side`.
       bias: a pytree that makes the bias of positions, or None.
-      keep: [b h slots] of keys, factors on the weights of whole keys, or None.
+      keep: [b slots h] of keys, factors on the weights of whole keys, or None.
       dropout_key: or None.
     """
 
@@ -92,26 +92,25 @@ class Operands:
     def pad(self, queries: int, before: int, keys: int) -> "Operands":
         """More empty slots: `queries` behind the queries, `before` ahead of the keys and `keys` behind them."""
 
-        def more(x, axis, ahead, behind, fill=0):
-            widths = [(0, 0)] * x.ndim
-            widths[axis] = (ahead, behind)
-            return jnp.pad(x, widths, constant_values=fill) if ahead or behind else x
-
         def side(s, ahead, behind):
             filled = {"index": -1, "positions": -1, "segments": 0, "prefix": False}
-            parts = {
-                n: more(getattr(s, n), 1, ahead, behind, f) for n, f in filled.items() if getattr(s, n) is not None
-            }
-            return s.replace(**parts)
+            return s.replace(**{n: pad(getattr(s, n), ahead, behind, fill) for n, fill in filled.items()})
 
         return self.replace(
-            query=more(self.query, 2, 0, queries),
-            key=more(self.key, 2, before, keys),
-            value=more(self.value, 2, before, keys),
+            query=pad(self.query, 0, queries),
+            key=pad(self.key, before, keys),
+            value=pad(self.value, before, keys),
             query_side=side(self.query_side, 0, queries),
             key_side=side(self.key_side, before, keys),
-            keep=None if self.keep is None else more(self.keep, 2, before, keys),
+            keep=pad(self.keep, before, keys),
         )
+
+
+def pad(x: jax.Array | None, before: int, behind: int, fill: float = 0) -> jax.Array | None:
+    """[b slots …] with more slots on both sides."""
+    if x is None or not (before or behind):
+        return x
+    return jnp.pad(x, [(0, 0), (before, behind)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
 
 
 @flax.struct.dataclass
