@@ -48,7 +48,7 @@ def build(cls: type[T], values: Mapping[str, Any] | T, where: str = "config") ->
         )
     try:
         return cls(**arguments)
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:  # rooms that import nothing of the project raise ValueError
         raise ConfigError(f"{where}: {error}") from None
 
 
@@ -115,6 +115,9 @@ def _coerce_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
     for choice in choices:
         if isinstance(choice, type) and isinstance(value, choice) and not (choice is int and isinstance(value, bool)):
             return value
+    lists = [c for c in choices if typing.get_origin(c) is tuple]
+    if isinstance(value, (list, tuple)) and len(lists) == 1:
+        return _coerce(lists[0], value, where)
     classes = [c for c in choices if dataclasses.is_dataclass(c)]
     if classes and isinstance(value, Mapping):
         by_name = {typing.get_args(typing.get_type_hints(c)["name"])[0]: c for c in classes}

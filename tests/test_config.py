@@ -29,6 +29,7 @@ class House:
     rooms: int | None = None
     colour: Literal["red", "white"] = "red"
     garden: bool = False
+    visitors: Cat | Dog | tuple[Cat | Dog, ...] | None = None
 
     def __post_init__(self):
         if self.size <= 0:
@@ -39,6 +40,13 @@ def test_round_trip_through_plain_values():
     house = House(owner="Ada", pet=Dog(tricks=("sit", "roll")), rooms=3)
     assert build(House, as_dict(house)) == house
     assert as_dict(house)["pet"] == {"name": "dog", "tricks": ["sit", "roll"]}
+
+
+def test_one_or_several_of_a_union():
+    several = House(owner="Ada", visitors=(Dog(tricks=("sit",)), Cat(lives=2)))
+    assert build(House, as_dict(several)) == several
+    assert build(House, {"owner": "Ada", "visitors": [{"name": "dog", "tricks": ["sit"]}, Cat(lives=2)]}) == several
+    assert build(House, {"owner": "Ada", "visitors": {"name": "cat"}}).visitors == Cat()
 
 
 def test_integers_serve_as_floats_but_not_the_other_way():
@@ -58,6 +66,9 @@ def test_integers_serve_as_floats_but_not_the_other_way():
             {"owner": "Ada", "pet": {"name": "dog", "tricks": [1]}},
             r"config\.pet\.tricks\[0\]: expected str, found int 1",
         ),
+        ({"owner": "Ada", "visitors": [{"name": "dog"}, {"name": "dgo"}]}, r"config\.visitors\[1\]\.name: .* 'dog'"),
+        ({"owner": "Ada", "visitors": [{"name": "cat", "lifes": 3}]}, r"config\.visitors\[0\]\.lifes: .* 'lives'"),
+        ({"owner": "Ada", "visitors": 3}, r"config\.visitors: expected Cat or Dog or tuple.*, found 3"),
         ({"owner": 3}, r"config\.owner: expected str, found int 3"),
         ({"owner": "Ada", "garden": 1}, r"config\.garden: expected bool, found int 1"),
         ({"owner": "Ada", "rooms": True}, r"config\.rooms: expected int, found bool True"),

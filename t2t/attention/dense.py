@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from t2t.attention.atoms import Bidirectional
 from t2t.attention.kernels.tiles import MASKED
-from t2t.attention.named import Bidirectional
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import without_causality
 

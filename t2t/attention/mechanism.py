@@ -5,9 +5,11 @@ so that swapping the mechanism keeps the projection weights.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -15,7 +17,11 @@ from t2t.attention.named import bidirectional
 from t2t.attention.pattern import Pattern
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+def _static(default: Any) -> Any:
+    return flax.struct.field(pytree_node=False, default=default)
+
+
+@functools.partial(flax.struct.dataclass, kw_only=True)
 class Conditions:
     """On what terms queries meet keys in one call. The fields are the arguments of `attend`, and mean the same.
 
@@ -30,20 +36,17 @@ class Conditions:
       dropout_rate, dropout_key, dropout_over_queries: of the attention weights.
     """
 
-    pattern: Pattern = bidirectional()
+    pattern: Pattern | tuple[Pattern, ...] = _static(bidirectional())
     bias: jax.Array | Callable[..., jax.Array] | None = None
     query_segments: jax.Array | None = None
     key_segments: jax.Array | None = None
     query_positions: jax.Array | None = None
     key_positions: jax.Array | None = None
     prefix: jax.Array | None = None
-    scale: float | None = None
-    dropout_rate: float = 0.0
+    scale: float | None = _static(None)
+    dropout_rate: float = _static(0.0)
     dropout_key: jax.Array | None = None
-    dropout_over_queries: bool = False
-
-    def replace(self, **changes: Any) -> "Conditions":
-        return dataclasses.replace(self, **changes)
+    dropout_over_queries: bool = _static(False)
 
     def keywords(self) -> dict[str, Any]:
         """The fields by name, as `attend` takes them."""
@@ -83,11 +86,12 @@ class Source:
 
     Attributes:
       inputs: [b m d], what was projected.
-      project: the projection, [b m' d] → keys and values [b m' h k].
+      project: the projection, [b m' d] → keys and values [b m' h k]. With positions int32 [b m'] keys turn as rotary
+        positions have it, where the model has these; with `frozen`, no gradient goes to the weights.
     """
 
     inputs: jax.Array
-    project: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+    project: Callable[..., tuple[jax.Array, jax.Array]]
 
 
 class Mechanism:
@@ -113,6 +117,17 @@ class Mechanism:
         """What is kept between the steps of incremental decoding, before the first: a pytree of arrays with the batch
         in front (scalars apart), with room for `length` positions in all."""
         raise ValueError(f"{type(self).__name__} has no incremental decoding.")
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it sees segments of training before the present one, which must then be consecutive."""
+        return False
+
+    def init_memory(self, batch: int, sizes: Sizes, dtype: jnp.dtype) -> Any:
+        """What is kept between consecutive segments in training, before the first: a state whose gradients reach the
+        weights, of arrays with the batch in front (scalars apart), and with a scalar `loss` that is added to that of
+        training; None for most mechanisms, which keep nothing."""
+        return None
 
     def apply(
         self,

@@ -10,7 +10,7 @@ for each pattern and length.
 import dataclasses
 import functools
 
-from t2t.attention.named import Bidirectional, Causal, FirstKeys, FirstQueries, Strided, Summaries
+from t2t.attention.atoms import Bidirectional, Causal, FirstKeys, FirstQueries, Strided, Summaries
 from t2t.attention.order import BlockEnds, Columns, First, Order
 from t2t.attention.pattern import And, Not, Or, Pattern
 from t2t.attention.tiling import Tiling, tile

@@ -12,9 +12,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from t2t.attention.atoms import Bidirectional
 from t2t.attention.kernels import looped, regular
 from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Side
-from t2t.attention.named import Bidirectional
 from t2t.attention.order import Order
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import Piece, plan, without_causality

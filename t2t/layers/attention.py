@@ -11,6 +11,8 @@ from t2t.attention import Conditions, Mechanism, Parameter, Sizes, Source
 from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
 from t2t.layers.projection import Projection
+from t2t.layers.rotary import Rotation
+from t2t.layers.rotary import rotation as rotation_of
 
 
 class Attention(nn.Module):
@@ -39,9 +41,15 @@ class Attention(nn.Module):
         wanted = self.mechanism.parameters(sizes_of(config)).items()
         self.own = {name: declare(self, name, p) for name, p in wanted if not p.shared}
 
-    def project(self, context: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Keys and values of a context [b m d] → two of [b m h k]."""
-        return self.key(context), self.value(context)
+    def project(
+        self, context: jax.Array, positions: jax.Array | None = None, frozen: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """Keys and values of a context [b m d] → two of [b m h k]. Keys turn (rotary positions) only where their
+        positions int [b m] are given; with `frozen`, no gradient goes to the weights."""
+        key, value = self.key(context, frozen), self.value(context, frozen)
+        if positions is not None and self.config.positions == "rotary":
+            key = rotation_of(positions, self.config.rotary_width, self.config.rotary_base)(key)
+        return key, value
 
     def __call__(
         self,
@@ -50,6 +58,7 @@ class Attention(nn.Module):
         conditions: Conditions,
         *,
         projected: tuple[jax.Array, jax.Array] | None = None,
+        rotation: Rotation | None = None,
         state: Any = None,
         shared: Mapping[str, jax.Array] | None = None,
     ) -> tuple[jax.Array, Any]:
@@ -60,6 +69,7 @@ class Attention(nn.Module):
           context: [b m d], what keys and values are made from; None where they are given.
           conditions: pattern, bias, segments, positions and prefix; scale and dropout are the config's.
           projected: keys and values [b m h k], made before by `project`.
+          rotation: of queries and keys, in self-attention with rotary positions.
           state: of the mechanism.
           shared: the mechanism's parameters that all layers share.
 
@@ -73,15 +83,31 @@ class Attention(nn.Module):
             dropout_key=self.make_rng("dropout") if config.attention_dropout and self.has_rng("dropout") else None,
             dropout_over_queries=config.dropout_over_length,
         )
+        query, (key, value) = self.query(x), self.project(context) if projected is None else projected
+        if rotation is not None:
+            query, key = rotation(query), rotation(key)
         out, state = self.mechanism.apply(
-            self.query(x),
-            *(self.project(context) if projected is None else projected),
+            query,
+            key,
+            value,
             conditions,
             state=state,
             parameters={n: p.astype(config.compute_dtype) for n, p in {**self.own, **(shared or {})}.items()},
             source=None if context is None else Source(context, self.project),
         )
         return self.out(out), state
+
+
+class SharedParameters(nn.Module):
+    """Those parameters of a mechanism that all layers of a stack share, by name."""
+
+    config: LayerConfig
+    mechanism: Mechanism
+
+    @nn.compact
+    def __call__(self) -> dict[str, jax.Array]:
+        wanted = self.mechanism.parameters(sizes_of(self.config)).items()
+        return {name: declare(self, name, p) for name, p in wanted if p.shared}
 
 
 def sizes_of(config: LayerConfig) -> Sizes:

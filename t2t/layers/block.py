@@ -7,13 +7,14 @@ import flax.struct
 import jax
 from flax import linen as nn
 
-from t2t.attention import Conditions, bidirectional, causal
+from t2t.attention import Conditions, Mechanism, bidirectional, causal
 from t2t.layers.attention import Attention
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
 from t2t.layers.feed_forward import FeedForward
 from t2t.layers.norm import Norm
 from t2t.layers.positions import RelativeBias
+from t2t.layers.rotary import Rotation
 
 
 @flax.struct.dataclass
@@ -24,18 +25,23 @@ class Surroundings:
       segments, positions: int32 [b n] of the stack's own tokens; without positions they are 0, 1, … in the row.
       prefix: int32 [b n], 1 where tokens see each other both ways (prefix LM).
       bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
+      rotation: of queries and keys of self-attention (rotary positions).
       encoded: [b m d], what cross-attention looks at.
       encoded_segments: int32 [b m].
-      shared: the mechanism's parameters that all layers share, by name.
+      shared: the parameters that all layers of a mechanism share, by name, for each mechanism of self-attention that
+        takes turns.
+      cross_shared: those of cross-attention.
     """
 
     segments: jax.Array | None = None
     positions: jax.Array | None = None
     prefix: jax.Array | None = None
     bias: jax.Array | RelativeBias | None = None
+    rotation: Rotation | None = None
     encoded: jax.Array | None = None
     encoded_segments: jax.Array | None = None
-    shared: Mapping[str, jax.Array] | None = None
+    shared: tuple[Mapping[str, jax.Array], ...] | None = None
+    cross_shared: Mapping[str, jax.Array] | None = None
 
 
 @flax.struct.dataclass
@@ -43,7 +49,7 @@ class LayerCache:
     """What one layer keeps between steps of incremental decoding.
 
     Attributes:
-      attention: the state of the self-attention mechanism.
+      attention: the state of the self-attention mechanism, which nothing but the mechanism looks into.
       cross: the projected keys and values [b m h k] of the encoder's output; None before the first step.
     """
 
@@ -55,11 +61,15 @@ class Block(nn.Module):
     """Pre-norm: x + f(norm(x)). Post-norm: norm(x + f(x)) (Vaswani et al. 2017).
 
     Attributes:
+      mechanism: of self-attention.
+      turn: which of the mechanisms that take turns it is.
       causal: whether self-attention sees only what came before.
       cross: whether there is cross-attention to `surroundings.encoded`.
     """
 
     config: LayerConfig
+    mechanism: Mechanism
+    turn: int
     causal: bool
     cross: bool
 
@@ -83,18 +93,23 @@ class Block(nn.Module):
                 key_positions=positions,
                 prefix=around.prefix,
             )
-            attention = Attention(config, config.attention, name="self_attention")
-            out, states["attention"] = attention(
-                y, y, conditions, state=None if cache is None else cache.attention, shared=around.shared
+            out, states["attention"] = Attention(config, self.mechanism, name="self_attention")(
+                y,
+                y,
+                conditions,
+                rotation=around.rotation,
+                state=None if cache is None else cache.attention,
+                shared=around.shared[self.turn],
             )
             return out
 
         def cross_attention(y):
-            attention = Attention(config, config.attention, name="cross_attention")
+            attention = Attention(config, config.cross_attention, name="cross_attention")
             conditions = Conditions(query_segments=surroundings.segments, key_segments=surroundings.encoded_segments)
             kept = None if cache is None else cache.cross
             states["cross"] = attention.project(surroundings.encoded) if kept is None else kept
-            return attention(y, None, conditions, projected=states["cross"])[0]
+            shared = surroundings.cross_shared
+            return attention(y, None, conditions, projected=states["cross"], shared=shared)[0]
 
         x = self._residual(x, "self_attention", self_attention)
         if self.cross:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from t2t.attention.mechanisms import AttentionConfig, Dense
+from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
 
 
@@ -21,7 +21,8 @@ class LayerConfig:
     head_width: int | None = None  # k; None means width / heads
     mlp_width: int  # f
 
-    attention: AttentionConfig = Dense()
+    attention: AttentionConfig | tuple[AttentionConfig, ...] = Dense()  # several take turns, layer by layer
+    cross_attention: AttentionConfig = Dense()  # from a decoder to its encoder's output
     scale_attention: bool = True  # divide logits by sqrt(k); T5 folds it into the initialisation instead
 
     norm: Literal["layer", "rms"] = "layer"
@@ -32,9 +33,11 @@ class LayerConfig:
     activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
     gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
 
-    positions: Literal["relative_bias", "learned", "sinusoidal", "none"] = "sinusoidal"
+    positions: Literal["relative_bias", "rotary", "learned", "sinusoidal", "none"] = "sinusoidal"
     relative_buckets: int = 32
     relative_max_distance: int = 128
+    rotary_base: float = 10_000.0
+    rotary_fraction: float = 1.0  # of the head width that turns; GPT-NeoX: 0.25
 
     dropout: float = 0.0  # on the embeddings and on every residual branch
     attention_dropout: float = 0.0  # on attention weights
@@ -69,7 +72,27 @@ class LayerConfig:
             raise ConfigError(
                 f"relative_buckets: expected an even number of at least 4, found {self.relative_buckets}."
             )
+        if self.positions == "rotary":
+            if not 0.0 < self.rotary_fraction <= 1.0:
+                raise ConfigError(f"rotary_fraction: expected more than 0 and at most 1, found {self.rotary_fraction}.")
+            if self.rotary_width < 2 or self.rotary_width % 2:
+                raise ConfigError(
+                    f"positions 'rotary' turn pairs of features, found rotary_fraction {self.rotary_fraction} of "
+                    f"head_width {self.head_width}, {self.rotary_width} features: make it an even number."
+                )
+            if self.rotary_base <= 1.0:
+                raise ConfigError(f"rotary_base: expected more than 1, found {self.rotary_base}.")
 
     @property
     def compute_dtype(self) -> jnp.dtype:
         return jnp.dtype(self.dtype)
+
+    @property
+    def rotary_width(self) -> int:
+        """How many features of a head turn with rotary positions."""
+        return round(self.rotary_fraction * self.head_width)
+
+
+def cycle(attention: Mechanism | tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
+    """The mechanisms that take turns: layer i of a stack has the one at i modulo their number."""
+    return attention if isinstance(attention, tuple) else (attention,)

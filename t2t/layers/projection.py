@@ -27,19 +27,22 @@ class Projection(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x [..., *in_shape] → [..., *out_shape] in `dtype`."""
+    def __call__(self, x: jax.Array, frozen: bool = False) -> jax.Array:
+        """x [..., *in_shape] → [..., *out_shape] in `dtype`; with `frozen`, no gradient goes to W and c."""
         kernel = self.param(
             "kernel",
             nn.with_logical_partitioning(self.kernel_init, self.axes),
             (*self.in_shape, *self.out_shape),
             jnp.float32,
         )
+        if frozen:
+            kernel = jax.lax.stop_gradient(kernel)
         # One plain matrix product over flattened axes: what every backend has its best kernel for.
         lead = x.shape[: x.ndim - len(self.in_shape)]
         matrix = kernel.astype(self.dtype).reshape(math.prod(self.in_shape), math.prod(self.out_shape))
         y = (x.astype(self.dtype).reshape(*lead, matrix.shape[0]) @ matrix).reshape(*lead, *self.out_shape)
         if self.bias:
             init = nn.with_logical_partitioning(nn.initializers.zeros, self.axes[len(self.in_shape) :])
-            y = y + self.param("bias", init, self.out_shape, jnp.float32).astype(self.dtype)
+            bias = self.param("bias", init, self.out_shape, jnp.float32)
+            y = y + (jax.lax.stop_gradient(bias) if frozen else bias).astype(self.dtype)
         return y

@@ -1,46 +1,52 @@
 """Layers on top of each other: unrolled or scanned, from one definition of a block. The only file with lifted
 transforms."""
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from t2t.layers.attention import declare, sizes_of
+from t2t.attention import Mechanism
+from t2t.layers.attention import SharedParameters, sizes_of
 from t2t.layers.block import Block, LayerCache, Surroundings
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
 from t2t.layers.norm import Norm
 from t2t.layers.positions import RelativeBiasTable
+from t2t.layers.rotary import rotation
 
+Remat = Literal["none", "dots", "full"]
 REMAT_POLICIES = {"full": None, "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
+Caches = tuple[LayerCache, ...] | None
 
 
 class Stack(nn.Module):
-    """All layers of an encoder or a decoder, with the relative bias they share and the final norm.
+    """All layers of an encoder or a decoder, with what they share about positions, and the final norm.
 
     Attributes:
-      layers: how many.
+      layers: how many; a multiple of the number of mechanisms.
+      mechanisms: of self-attention; they take turns, layer by layer.
       causal, cross: see `Block`.
       stacking: "unrolled" (parameters layer_0, layer_1, …; fastest to run) or "scanned" (one set of parameters with a
-        leading layers axis; compile time independent of depth).
+        leading layers axis, one such set for each mechanism; compile time independent of depth).
       remat: what the backward pass recomputes: "none", "dots" (all but matrix products) or "full".
     """
 
     config: LayerConfig
     layers: int
+    mechanisms: tuple[Mechanism, ...]
     causal: bool
     cross: bool
     final_norm: bool
     final_dropout: bool
     stacking: Literal["unrolled", "scanned"]
-    remat: Literal["none", "dots", "full"]
+    remat: Remat
 
     @nn.compact
-    def __call__(self, x: jax.Array, surroundings: Surroundings, cache: Any = None) -> tuple[jax.Array, Any]:
-        """x [b n d] → ([b n d], the new cache). A cache is a tuple of `LayerCache`, or one with a leading layers
-        axis."""
+    def __call__(self, x: jax.Array, surroundings: Surroundings, cache: Caches = None) -> tuple[jax.Array, Caches]:
+        """x [b n d] → ([b n d], the new cache). A cache is that of `init_layer_caches`, of x's predecessors."""
         config = self.config
         if config.positions == "relative_bias":
             bias = RelativeBiasTable(config, bidirectional=not self.causal, name="relative_bias")()
@@ -48,9 +54,18 @@ class Stack(nn.Module):
                 positions = jnp.arange(x.shape[1])
                 bias = bias(positions, positions)
             surroundings = surroundings.replace(bias=bias)
-        wanted = config.attention.parameters(sizes_of(config)).items()
-        shared = {name: declare(self, name, p) for name, p in wanted if p.shared}
-        surroundings = surroundings.replace(shared=shared or None)
+        if config.positions == "rotary":
+            positions = jnp.arange(x.shape[1])[None] if surroundings.positions is None else surroundings.positions
+            surroundings = surroundings.replace(rotation=rotation(positions, config.rotary_width, config.rotary_base))
+        surroundings = surroundings.replace(
+            shared=tuple(
+                SharedParameters(config, mechanism, name=f"shared_self_attention_{i}")()
+                for i, mechanism in enumerate(self.mechanisms)
+            ),
+            cross_shared=SharedParameters(config, config.cross_attention, name="shared_cross_attention")()
+            if self.cross
+            else None,
+        )
         x = Dropout(config.dropout, config.dropout_over_length)(x)
         x, cache = (self._scanned if self.stacking == "scanned" else self._unrolled)(x, surroundings, cache)
         if self.final_norm:
@@ -60,63 +75,129 @@ class Stack(nn.Module):
             x = Dropout(config.dropout, config.dropout_over_length and self.causal)(x)
         return x, cache
 
-    def _block(self, scanned: bool) -> type[Block]:
-        if self.remat == "none":
-            return Block
-        return nn.remat(Block, policy=REMAT_POLICIES[self.remat], prevent_cse=not scanned)
-
     def _unrolled(self, x, surroundings, cache):
-        block, new = self._block(scanned=False), []
-        for i in range(self.layers):
-            x, layer_cache = block(self.config, self.causal, self.cross, name=f"layer_{i}")(
-                x, None if cache is None else cache[i], surroundings
-            )
-            new.append(layer_cache)
-        return x, None if cache is None else tuple(new)
+        block, turns = block_class(self.remat, scanned=False), len(self.mechanisms)
+        return one_by_one(
+            (
+                block(self.config, self.mechanisms[i % turns], i % turns, self.causal, self.cross, name=f"layer_{i}")
+                for i in range(self.layers)
+            ),
+            x,
+            cache,
+            surroundings,
+        )
 
     def _scanned(self, x, surroundings, cache):
-        block = nn.scan(
-            self._block(scanned=True),
-            variable_axes={"params": 0},
-            split_rngs={"params": True, "dropout": True},
-            in_axes=(0, nn.broadcast),
-            out_axes=0,
-            length=self.layers,
-            metadata_params={nn.PARTITION_NAME: "layers"},
+        config, (first, *others) = self.config, self.mechanisms
+
+        def scanned(body):
+            return nn.scan(
+                body,
+                variable_axes={"params": 0},
+                split_rngs={"params": True, "dropout": True},
+                in_axes=(0, nn.broadcast),
+                out_axes=0,
+                length=self.layers // len(self.mechanisms),
+                metadata_params={nn.PARTITION_NAME: "layers"},
+            )
+
+        if others:
+            group = scanned(Group)(config, self.mechanisms, self.causal, self.cross, self.remat, name="layers")
+            return group(x, cache, surroundings)
+        block = scanned(block_class(self.remat, scanned=True))
+        x, new = block(config, first, 0, self.causal, self.cross, name="layers")(
+            x, None if cache is None else cache[0], surroundings
         )
-        return block(self.config, self.causal, self.cross, name="layers")(x, cache, surroundings)
+        return x, None if cache is None else (new,)
 
 
-def init_layer_caches(config: LayerConfig, layers: int, batch: int, length: int, stacking: str) -> Any:
-    """Empty caches for a stack: a tuple of `LayerCache`, or one with a leading layers axis where scanned."""
-    caches = tuple(
-        LayerCache(attention=config.attention.init_state(batch, length, sizes_of(config), config.compute_dtype))
-        for _ in range(layers)
+class Group(nn.Module):
+    """Consecutive layers, one for each of the mechanisms that take turns: what a scan goes over."""
+
+    config: LayerConfig
+    mechanisms: tuple[Mechanism, ...]
+    causal: bool
+    cross: bool
+    remat: Remat
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cache: Caches, surroundings: Surroundings) -> tuple[jax.Array, Caches]:
+        block = block_class(self.remat, scanned=True)
+        return one_by_one(
+            (
+                block(self.config, mechanism, i, self.causal, self.cross, name=f"block_{i}")
+                for i, mechanism in enumerate(self.mechanisms)
+            ),
+            x,
+            cache,
+            surroundings,
+        )
+
+
+def block_class(remat: Remat, scanned: bool) -> type[Block]:
+    """`Block`, whose backward pass recomputes what `remat` says."""
+    return Block if remat == "none" else nn.remat(Block, policy=REMAT_POLICIES[remat], prevent_cse=not scanned)
+
+
+def one_by_one(
+    blocks: Iterable[Block], x: jax.Array, caches: Caches, surroundings: Surroundings
+) -> tuple[jax.Array, Caches]:
+    """x [b n d] through one block after the other, each with its cache → x and the new caches."""
+    new = []
+    for i, block in enumerate(blocks):
+        x, cache = block(x, None if caches is None else caches[i], surroundings)
+        new.append(cache)
+    return x, None if caches is None else tuple(new)
+
+
+def init_layer_caches(
+    config: LayerConfig, mechanisms: tuple[Mechanism, ...], layers: int, batch: int, length: int, stacking: str
+) -> tuple[LayerCache, ...]:
+    """Empty caches for a stack: one a layer, or where scanned one a mechanism, with its layers' axis in front."""
+
+    def empty(mechanism):
+        return LayerCache(attention=mechanism.init_state(batch, length, sizes_of(config), config.compute_dtype))
+
+    turns = len(mechanisms)
+    if stacking == "unrolled":
+        return tuple(empty(mechanisms[i % turns]) for i in range(layers))
+    return tuple(
+        jax.tree.map(lambda leaf: jnp.repeat(leaf[None], layers // turns, axis=0), empty(mechanism))
+        for mechanism in mechanisms
     )
-    return caches if stacking == "unrolled" else jax.tree.map(lambda *leaves: jnp.stack(leaves), *caches)
 
 
-def to_scanned(params: dict) -> dict:
-    """Parameters of unrolled stacks as those of scanned ones: layer_0 … layer_{n−1} become `layers`, stacked in front.
+def to_scanned(params: dict, turns: int = 1) -> dict:
+    """Parameters of unrolled stacks as those of scanned ones.
 
-    Works on any tree of dicts that holds stacks, whatever its leaves (arrays of one shape a name); others are
-    untouched.
+    layer_0 … layer_{n−1} become `layers`, stacked in front; where several mechanisms take turns, layers/block_i holds
+    the layers of the i-th. Works on any tree of dicts that holds stacks, whatever its leaves (arrays of one shape a
+    name); others are untouched.
+
+    Args:
+      turns: how many mechanisms take turns in these stacks.
     """
     if not isinstance(params, dict):
         return params
     names = sorted((n for n in params if n.startswith("layer_")), key=lambda n: int(n.removeprefix("layer_")))
-    rest = {name: to_scanned(value) for name, value in params.items() if name not in names}
+    rest = {name: to_scanned(value, turns) for name, value in params.items() if name not in names}
     if names:
-        rest["layers"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(params[n] for n in names))
+        stacked = [
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *(params[n] for n in names[i::turns])) for i in range(turns)
+        ]
+        rest["layers"] = {f"block_{i}": block for i, block in enumerate(stacked)} if turns > 1 else stacked[0]
     return rest
 
 
 def to_unrolled(params: dict) -> dict:
-    """The inverse of `to_scanned`."""
+    """The inverse of `to_scanned`; stacks that are unrolled already are untouched."""
     if not isinstance(params, dict):
         return params
     rest = {name: to_unrolled(value) for name, value in params.items() if name != "layers"}
     if "layers" in params:
-        for i in range(len(jax.tree.leaves(params["layers"])[0])):
-            rest[f"layer_{i}"] = jax.tree.map(lambda leaf, i=i: leaf[i], params["layers"])
+        layers = params["layers"]
+        blocks = [layers[f"block_{i}"] for i in range(len(layers))] if "block_0" in layers else [layers]
+        for i in range(len(jax.tree.leaves(blocks[0])[0])):
+            for j, block in enumerate(blocks):
+                rest[f"layer_{i * len(blocks) + j}"] = jax.tree.map(lambda leaf, i=i: leaf[i], block)
     return rest

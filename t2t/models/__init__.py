@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.errors import ConfigError
+from t2t.layers import to_scanned, to_unrolled
 from t2t.models.cache import Cache, init_cache, reorder, reorder_beams, repeat
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import Decoder
@@ -28,6 +29,7 @@ __all__ = [
     "reorder",
     "reorder_beams",
     "repeat",
+    "restack",
 ]
 
 ARCHITECTURES = {"encoder": Encoder, "decoder": Decoder, "encoder-decoder": EncoderDecoder}
@@ -60,3 +62,12 @@ def abstract_params(config: ModelConfig) -> Any:
 def param_count(config: ModelConfig) -> int:
     """How many parameters a config has, without allocating any."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nn.meta.unbox(abstract_params(config))))
+
+
+def restack(params: dict, config: ModelConfig) -> dict:
+    """The parameters of a model, its layers stacked in whatever way, with them stacked as `config` says."""
+    params = to_unrolled(params)
+    if config.stacking == "unrolled":
+        return params
+    turns = {"encoder": len(config.encoder_mechanisms), "decoder": len(config.decoder_mechanisms)}
+    return {name: to_scanned(value, turns.get(name, 1)) for name, value in params.items()}

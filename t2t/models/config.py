@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Literal
 
+from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
-from t2t.layers.config import LayerConfig
+from t2t.layers.config import LayerConfig, cycle
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,10 @@ class ModelConfig(LayerConfig):
     vocab_size: int = 0  # v: rows of the embedding table, ids 0 … v-1; 0: the vocabulary's own, filled in by a run
     encoder_layers: int = 0
     decoder_layers: int = 0
-    max_length: int = 512  # longest sequence that learned and sinusoidal positions cover; relative ones have no limit
+    decoder_attention: AttentionConfig | tuple[AttentionConfig, ...] | None = (
+        None  # of an encoder-decoder's decoder; None: `attention`, as in the encoder
+    )
+    max_length: int = 512  # longest sequence that learned and sinusoidal positions cover; the others have no limit
 
     final_norm: bool = True  # after the last layer of each stack; post-norm models have none
     final_dropout: bool = False  # dropout after the final norm, as T5
@@ -49,3 +53,53 @@ class ModelConfig(LayerConfig):
             )
         if self.scale_logits and not self.tie_logits:
             raise ConfigError("scale_logits scales tied logits, found tie_logits False: set one or the other.")
+        self._check_attention()
+
+    @property
+    def encoder_mechanisms(self) -> tuple[Mechanism, ...]:
+        """The mechanisms that take turns in the encoder's layers."""
+        return cycle(self.attention)
+
+    @property
+    def decoder_mechanisms(self) -> tuple[Mechanism, ...]:
+        """The mechanisms that take turns in the decoder's layers."""
+        return cycle(self.attention if self.decoder_attention is None else self.decoder_attention)
+
+    def _check_attention(self) -> None:
+        """Asks every mechanism whether it can be what it is set to be, naming the field where it cannot."""
+        cross = self.architecture == "encoder-decoder"
+        if not cross and self.decoder_attention is not None:
+            raise ConfigError(
+                f"decoder_attention is of an 'encoder-decoder', found architecture '{self.architecture}': "
+                "set attention instead."
+            )
+        if not cross and self.cross_attention != Dense():
+            raise ConfigError(
+                f"cross_attention is of an 'encoder-decoder', found architecture '{self.architecture}': "
+                "leave it as it is."
+            )
+        of_decoder = "attention" if self.decoder_attention is None else "decoder_attention"
+        for stack, field, mechanisms, causal in (
+            ("encoder_layers", "attention", self.encoder_mechanisms, False),
+            ("decoder_layers", of_decoder, self.decoder_mechanisms, True),
+        ):
+            layers, turns = getattr(self, stack), len(mechanisms)
+            if turns == 0:
+                raise ConfigError(f"{field}: expected a mechanism or several that take turns, found none.")
+            if layers % turns:
+                raise ConfigError(
+                    f"{stack} {layers} is not a multiple of the {turns} mechanisms that take turns in {field}: "
+                    f"make it {layers + turns - layers % turns}, or give another number of mechanisms."
+                )
+            for i, mechanism in enumerate(mechanisms if layers else ()):
+                self._check_mechanism(f"{field}[{i}]" if turns > 1 else field, mechanism, causal=causal, cross=False)
+        if cross:
+            self._check_mechanism("cross_attention", self.cross_attention, causal=False, cross=True)
+
+    def _check_mechanism(self, field: str, mechanism: Mechanism, *, causal: bool, cross: bool) -> None:
+        if not isinstance(mechanism, Mechanism):
+            raise ConfigError(f"{field}: expected a mechanism such as Dense(), found {mechanism!r}.")
+        try:
+            mechanism.check(causal=causal, cross=cross, positions=self.positions)
+        except ValueError as error:
+            raise ConfigError(f"{field}: {error}") from None

@@ -19,6 +19,7 @@ def decoder_stack(config: ModelConfig, cross: bool, name: str | None = None) -> 
     return Stack(
         config,
         config.decoder_layers,
+        config.decoder_mechanisms,
         causal=True,
         cross=cross,
         final_norm=config.final_norm,
@@ -91,8 +92,6 @@ class Decoder(nn.Module):
         lengths = None
         if cache is not None:
             segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, cache)
-            if prefix is not None:  # as wide as the cache's keys
-                prefix = jnp.pad(prefix, ((0, 0), (0, cache.room - prefix.shape[1])))
         x = self.decoder_embedder(self.tokens, tokens, positions)
         around = Surroundings(segments=segments, positions=positions, prefix=prefix)
         x, layers = self.decoder(x, around, None if cache is None else cache.layers)

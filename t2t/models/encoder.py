@@ -16,6 +16,7 @@ def encoder_stack(config: ModelConfig, name: str | None = None) -> Stack:
     return Stack(
         config,
         config.encoder_layers,
+        config.encoder_mechanisms,
         causal=False,
         cross=False,
         final_norm=config.final_norm,

@@ -2,6 +2,7 @@
 stopped."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t import tasks as registry
-from t2t.checkpoints import Store, read_config, restore_params
+from t2t.checkpoints import Store, check_same, read_config, restore_params
+from t2t.config import as_dict
+from t2t.config import build as build_config
 from t2t.data import Vocabulary
 from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
 from t2t.inference.layout import make_converter
 from t2t.inference.text_model import check_fingerprint, check_vocabulary
-from t2t.layers import to_scanned, to_unrolled
-from t2t.models import abstract_params, build, param_count
+from t2t.models import ModelConfig, abstract_params, build, param_count, restack
 from t2t.tasks import Task
 from t2t.training.config import RunConfig
 from t2t.training.schedules import make_schedule
@@ -177,10 +179,13 @@ def first_state(
 
 
 def _params_of_run(config: RunConfig, shardings: Any, say: Callable[[str], None]) -> Any:
-    """The parameters of the run to start from, whose layers may be stacked otherwise than this run's."""
+    """The parameters of the run to start from, whose layers may be stacked otherwise than this run's, and whose
+    mechanisms may be others."""
     workdir, model = pathlib.Path(config.init_from).expanduser(), config.model
-    stacking = read_config(workdir)["model"]["stacking"]
-    boxed = abstract_params(dataclasses.replace(model, stacking=stacking))
+    saved = read_config(workdir)["model"]
+    layout = {name: saved[name] for name in ("stacking", "attention", "decoder_attention") if name in saved}
+    theirs = build_config(ModelConfig, as_dict(model) | layout)
+    boxed = abstract_params(theirs)
     abstract = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
         nn.meta.unbox(boxed),
@@ -188,9 +193,10 @@ def _params_of_run(config: RunConfig, shardings: Any, say: Callable[[str], None]
     )
     params, step = restore_params(workdir / "checkpoints", abstract, report=say)
     say(f"Starting from the parameters of {workdir}, step {step}.")
-    if stacking != model.stacking:
-        restack = to_scanned if model.stacking == "scanned" else to_unrolled
-        params = jax.jit(restack, out_shardings=shardings)(params)
+    if theirs != model:
+        to_ours = functools.partial(restack, config=model)
+        check_same(jax.eval_shape(to_ours, params), nn.meta.unbox(abstract_params(model)), str(workdir))
+        params = jax.jit(to_ours, out_shardings=shardings)(params)
     return params
 
 

@@ -24,7 +24,16 @@ AXES = {
     ),
     "post": dict(norm_place="post", final_norm=False, positions="sinusoidal", scale_embeddings=True, logits_bias=True),
     "gpt": dict(positions="learned", activation="gelu_tanh"),
-    "gated": dict(positions="none", gated=True, activation="silu", tie_logits=False, share_embeddings=False),
+    "llama": dict(
+        norm="rms",
+        bias=False,
+        positions="rotary",
+        rotary_fraction=0.5,
+        gated=True,
+        activation="silu",
+        tie_logits=False,
+        share_embeddings=False,
+    ),
 }
 LAYERS = {
     "encoder": dict(encoder_layers=2),
@@ -152,6 +161,31 @@ def test_left_padded_prompts_change_nothing(axes):
     a, _ = model.apply({"params": params}, tokens, cache=init_cache(config, 2, 12), method="decode")
     b, _ = model.apply({"params": params}, padded, segments=segments, cache=init_cache(config, 2, 12), method="decode")
     np.testing.assert_allclose(b[:, 3:], a, atol=2e-5)
+
+
+def test_rotary_positions_are_relative():
+    config = make("decoder", "llama")
+    params, batch = params_of(config), random_batch(config)
+    moved = {**batch, "decoder_positions": batch["decoder_positions"] + 11}
+    stretched = {**batch, "decoder_positions": batch["decoder_positions"] * 2}
+    a, b, c = (build(config).apply({"params": params}, x) for x in (batch, moved, stretched))
+    np.testing.assert_allclose(b, a, atol=5e-5)
+    assert jnp.abs(c - a).max() > 0.1
+
+
+def test_a_cached_prefix_equals_an_uncached_one():
+    config = make("decoder", "llama")
+    params, batch, model = params_of(config), random_batch(config), build(config)
+    batch["decoder_prefix"] = np.tile(np.asarray([1, 1, 1, 0, 0, 0], np.int32), (2, 1))
+    expected = model.apply({"params": params}, batch)
+    causal = model.apply({"params": params}, {k: v for k, v in batch.items() if k != "decoder_prefix"})
+    assert jnp.abs(expected - causal)[:, 0].min() > 0
+    tokens, prefix = batch["decoder_inputs"], batch["decoder_prefix"]
+    a, cache = model.apply(
+        {"params": params}, tokens[:, :4], prefix=prefix[:, :4], cache=init_cache(config, 2, 8), method="decode"
+    )
+    b, _ = model.apply({"params": params}, tokens[:, 4:], cache=cache, method="decode")
+    np.testing.assert_allclose(jnp.concatenate([a, b], axis=1), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("architecture", LAYERS)
