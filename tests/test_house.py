@@ -22,7 +22,7 @@ ARROWS = {
     "data": {"objectives"} | PLAIN,
     "tasks": {"data", "objectives"} | PLAIN,
     "inference": {"models", "layers", "tasks", "data", "objectives", "checkpoints"} | PLAIN,
-    "training": {"models", "layers", "families", "tasks", "data", "objectives", "inference", "checkpoints"} | PLAIN,
+    "training": {"models", "layers", "attention", "families", "tasks", "data", "objectives", "inference", "checkpoints"} | PLAIN,
     "checkpoints": {"models", "layers"} | PLAIN,
 }
 BANNED = {"absl", "ml_collections", "tensorflow", "configs", "launch", "torch", "transformers", "clu"}

@@ -1,6 +1,7 @@
 """What attention under a pattern costs, before it is run."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class Cost:
         )
 
 
+@functools.lru_cache(maxsize=512)
 def cost(pattern: Pattern, n: int, m: int) -> Cost:
     """The cost of a pattern for n queries and m keys, counted exactly."""
     pieces = plan(pattern, n, m)

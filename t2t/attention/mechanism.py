@@ -113,6 +113,11 @@ class Mechanism:
         """The learned arrays that `apply` wants, by name; none for most."""
         return {}
 
+    def flops(self, n: int, m: int, sizes: Sizes, *, causal: bool) -> float:
+        """Floating-point operations of the matrix products of `apply` for one row of n queries and m keys, forward;
+        projections are not among them. 4 h k for each pair of positions, where a mechanism says nothing else."""
+        return 4.0 * sizes.heads * sizes.head_width * n * m
+
     def init_state(self, batch: int, length: int, sizes: Sizes, dtype: jnp.dtype) -> Any:
         """What is kept between the steps of incremental decoding, before the first: a pytree of arrays with the batch
         in front (scalars apart), with room for `length` positions in all."""

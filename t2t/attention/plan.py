@@ -41,22 +41,31 @@ def plan(pattern: Pattern, n: int, m: int) -> tuple[Piece, ...]:
     Together they hold each pair that the pattern allows exactly once. A pattern whose pieces would cost more than the
     sequence tiled as it is stays whole.
     """
+    pieces = by_terms(pattern, n, m)
+    if len(pieces) == 1 and (pieces[0].queries, pieces[0].keys) == (Order(n), Order(m)):
+        return pieces
     whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None)
     if not whole.tiling.items:
         return ()
+    return pieces if sum(p.tiling.cost for p in pieces) < whole.tiling.cost else (whole,)
+
+
+@functools.lru_cache(maxsize=512)
+def by_terms(pattern: Pattern, n: int, m: int) -> tuple[Piece, ...]:
+    """A piece for each order that the terms of a pattern's normal form name, whatever they cost."""
     groups: dict[tuple, list[list[Pattern]]] = {}
     for term in normal_form(pattern):
         groups.setdefault(_order(term, n, m), []).append(term)
-    if len(groups) == 1 and (Order(n), Order(m), None) in groups:
-        return (whole,)
+    if set(groups) == {(Order(n), Order(m), None)}:
+        whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None)
+        return (whole,) if whole.tiling.items else ()
     pieces, earlier = [], None
     for (queries, keys, given), terms in sorted(groups.items(), key=lambda item: item[0][2] is not None):
         here = functools.reduce(Or, (functools.reduce(And, term) for term in terms))
         alone = here if earlier is None else And(here, Not(earlier).expand())
         pieces.append(_piece(alone, here, queries, keys, given))
         earlier = here if earlier is None else Or(earlier, here)
-    pieces = tuple(piece for piece in pieces if piece.tiling.items)
-    return pieces if sum(p.tiling.cost for p in pieces) < whole.tiling.cost else (whole,)
+    return tuple(piece for piece in pieces if piece.tiling.items)
 
 
 def normal_form(pattern: Pattern) -> list[list[Pattern]]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from t2t.attention.atoms import Causal
 from t2t.attention.attend import attend
 from t2t.attention.cache import KVCache, WindowCache
 from t2t.attention.documents import positions_in_documents
@@ -41,6 +42,11 @@ class Sparse(Mechanism):
         """The pattern, or one for each head."""
         texts = self.pattern if isinstance(self.pattern, tuple) else (self.pattern,)
         return tuple(_parsed(p) if isinstance(p, str) else p for p in texts)
+
+    def flops(self, n, m, sizes, *, causal):
+        patterns = [Causal() & p if causal else p for p in self.patterns]
+        pairs = sum(pattern.cost(n, m).pairs for pattern in patterns) / len(patterns)
+        return 4.0 * sizes.heads * sizes.head_width * pairs
 
     def init_state(self, batch, length, sizes, dtype):
         window, lasting = self._kept(length)

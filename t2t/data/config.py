@@ -37,6 +37,7 @@ class DataConfig:
     loss_on_inputs: bool = False  # decoder-only models: learn the inputs too, not the targets alone
 
     packing: bool = True  # several short examples in a row, apart by segments
+    consecutive: bool = False  # each row reads whole documents, in segments of targets_length; for models with a memory
     buckets: tuple[int, ...] = ()  # without packing: pad a batch to the shortest of these lengths that holds it
     shards: int = 1  # independent parts of the stream; with as many as hosts, each host reads only its own
     workers: int = 0  # processes that read and tokenise ahead; 0 for a thread
@@ -55,6 +56,11 @@ class DataConfig:
         if self.buckets and self.packing:
             raise ConfigError(
                 "packing and buckets are two answers to one question: set packing to False, or buckets to ()."
+            )
+        if self.consecutive and (self.packing or self.buckets):
+            raise ConfigError(
+                "consecutive segments are full by themselves, found "
+                f"{'packing' if self.packing else f'buckets {self.buckets}'}: set packing to False and buckets to ()."
             )
         if self.buckets and self.shards > 1:
             raise ConfigError(

@@ -16,12 +16,15 @@ from typing import Any
 import grain
 import numpy as np
 
+from t2t.data.consecutive import ConsecutiveShard, SegmentConverter
 from t2t.data.converters import Converter
 from t2t.data.packing import Packer
 from t2t.data.workers import allow_workers, die_with_parent
 from t2t.errors import DataError
 
-Position = list[list[int]]  # for each shard: the example at which its window of batches begins, and batches taken of it
+# For each shard: the example at which its window of batches begins, and batches taken of it; of consecutive segments, see
+# `ConsecutiveShard`.
+Position = list[list[int]]
 WINDOW = 16  # batches whose examples are sorted by length together, where batches are padded to buckets
 
 
@@ -56,12 +59,13 @@ class Layout:
 
     Attributes:
       batch_size: rows of a global batch.
-      packing, buckets, too_long: see `DataConfig`.
+      packing, buckets, too_long, consecutive: see `DataConfig`.
     """
 
-    converter: Converter
+    converter: Converter | SegmentConverter
     batch_size: int
     packing: bool
+    consecutive: bool = False
     buckets: tuple[int, ...] = ()
     too_long: str = "trim"
 
@@ -107,15 +111,14 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
         per_host, per_shard = layout.batch_size // hosts, layout.batch_size // shards
         first, last = host * per_host, (host + 1) * per_host
         self._rows = slice(first, last)
-        position = [list(p) for p in start] if start is not None else [[0, 0] for _ in range(shards)]
+        beginning = ConsecutiveShard.beginning(per_shard) if layout.consecutive else [0, 0]
+        position = [list(p) for p in start] if start is not None else [list(beginning) for _ in range(shards)]
         # Only the shards that hold rows of this host are read here; the others' positions move along with the batches
         # that `gather_position` collects from their hosts.
         self._mine = [s for s in range(shards) if s * per_shard < last and (s + 1) * per_shard > first]
         self._offset = first - self._mine[0] * per_shard
         self._position, self._layout = position, layout
-        self._shards = [
-            _Shard(streams[s], position[s], per_shard, layout, workers, self.statistics) for s in self._mine
-        ]
+        self._shards = [self._shard(streams[s], position[s], per_shard, workers) for s in self._mine]
         self._queue: queue.Queue = queue.Queue(maxsize=prefetch)
         self._stop, self._begun = threading.Event(), None
         self._thread = threading.Thread(target=self._produce, daemon=True, name="t2t-loader")
@@ -149,6 +152,12 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
         for shard in self._shards:
             shard.close()
 
+    def _shard(self, stream, position, rows: int, workers: int):
+        examples, layout = _read(stream, position[0], workers), self._layout
+        if layout.consecutive:
+            return ConsecutiveShard(stream, examples, position, rows, layout.converter.length, self.statistics)
+        return _Shard(examples, position, rows, layout, self.statistics)
+
     def _produce(self) -> None:
         try:
             while not self._stop.is_set():
@@ -180,21 +189,25 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
         return batch, [list(p) for p in self._position]
 
 
+def _read(stream: grain.MapDataset, first: int, workers: int) -> Iterator:
+    """The examples of a stream from one on."""
+    dataset = stream[first:].to_iter_dataset(grain.ReadOptions(num_threads=0))
+    if workers:
+        allow_workers()
+        dataset = dataset.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=64),
+            worker_init_fn=die_with_parent,
+        )
+    return iter(dataset)
+
+
 class _Shard:
     """One shard of the stream: rows of examples, and the position after them."""
 
-    def __init__(self, stream, position, rows: int, layout: Layout, workers: int, statistics: Statistics):
-        self._rows, self._layout, self._statistics = rows, layout, statistics
+    def __init__(self, examples: Iterator, position: list[int], rows: int, layout: Layout, statistics: Statistics):
+        self._examples, self._rows, self._layout, self._statistics = examples, rows, layout, statistics
         self._window = WINDOW if layout.buckets else 1
         self._read, taken = position
-        dataset = stream[self._read :].to_iter_dataset(grain.ReadOptions(num_threads=0))
-        if workers:
-            allow_workers()
-            dataset = dataset.mp_prefetch(
-                grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=64),
-                worker_init_fn=die_with_parent,
-            )
-        self._examples = iter(dataset)
         self._held: tuple | None = None  # an example that was read but did not fit into the batch before
         self._batches: list = []
         if taken:

@@ -46,10 +46,11 @@ class Surroundings:
 
 @flax.struct.dataclass
 class LayerCache:
-    """What one layer keeps between steps of incremental decoding.
+    """What one layer keeps between steps of incremental decoding, or between consecutive segments of training.
 
     Attributes:
-      attention: the state of the self-attention mechanism, which nothing but the mechanism looks into.
+      attention: the state of the self-attention mechanism, which nothing but the mechanism looks into; None for one
+        that keeps nothing between segments.
       cross: the projected keys and values [b m h k] of the encoder's output; None before the first step.
     """
 
@@ -82,8 +83,9 @@ class Block(nn.Module):
 
         def self_attention(y):
             around = surroundings
-            # Positions of packed rows restart, but so do their segments: only a cache needs explicit positions.
-            positions = around.positions if cache is not None else None
+            state = None if cache is None else cache.attention
+            # Positions of packed rows restart, but so do their segments: only a state needs explicit positions.
+            positions = around.positions if state is not None else None
             conditions = Conditions(
                 pattern=causal() if self.causal else bidirectional(),
                 bias=around.bias,
@@ -98,7 +100,7 @@ class Block(nn.Module):
                 y,
                 conditions,
                 rotation=around.rotation,
-                state=None if cache is None else cache.attention,
+                state=state,
                 shared=around.shared[self.turn],
             )
             return out

@@ -1,15 +1,15 @@
 """Layers on top of each other: unrolled or scanned, from one definition of a block. The only file with lifted
 transforms."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.attention import Mechanism
-from t2t.layers.attention import SharedParameters, sizes_of
+from t2t.layers.attention import SharedParameters
 from t2t.layers.block import Block, LayerCache, Surroundings
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
@@ -151,18 +151,20 @@ def one_by_one(
 
 
 def init_layer_caches(
-    config: LayerConfig, mechanisms: tuple[Mechanism, ...], layers: int, batch: int, length: int, stacking: str
+    state_of: Callable[[Mechanism], Any], mechanisms: tuple[Mechanism, ...], layers: int, stacking: str
 ) -> tuple[LayerCache, ...]:
-    """Empty caches for a stack: one a layer, or where scanned one a mechanism, with its layers' axis in front."""
+    """Empty caches for a stack: one for each layer; where scanned, one for each mechanism, its layers' axis in front.
 
-    def empty(mechanism):
-        return LayerCache(attention=mechanism.init_state(batch, length, sizes_of(config), config.compute_dtype))
-
+    Args:
+      state_of: the state of one layer of a mechanism.
+    """
     turns = len(mechanisms)
     if stacking == "unrolled":
-        return tuple(empty(mechanisms[i % turns]) for i in range(layers))
+        return tuple(LayerCache(attention=state_of(mechanisms[i % turns])) for i in range(layers))
     return tuple(
-        jax.tree.map(lambda leaf: jnp.repeat(leaf[None], layers // turns, axis=0), empty(mechanism))
+        jax.tree.map(
+            lambda leaf: jnp.repeat(leaf[None], layers // turns, axis=0), LayerCache(attention=state_of(mechanism))
+        )
         for mechanism in mechanisms
     )
 

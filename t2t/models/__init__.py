@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from t2t.errors import ConfigError
 from t2t.layers import to_scanned, to_unrolled
-from t2t.models.cache import Cache, init_cache, reorder, reorder_beams, repeat
+from t2t.models.cache import Cache, init_cache, init_memory, memory_loss, over_batch, reorder, reorder_beams, repeat
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import Decoder
 from t2t.models.encoder import Encoder
@@ -25,6 +25,9 @@ __all__ = [
     "build",
     "dummy_batch",
     "init_cache",
+    "init_memory",
+    "memory_loss",
+    "over_batch",
     "param_count",
     "reorder",
     "reorder_beams",

@@ -6,6 +6,7 @@ and `Shared` arrays hold for all rows and stay as they are: whatever differs bet
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.struct
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 from t2t.attention.cache import Shared
 from t2t.layers import LayerCache, init_layer_caches
+from t2t.layers.attention import sizes_of
 from t2t.models.config import ModelConfig
 
 
@@ -24,33 +26,54 @@ class Cache:
       layers: a `LayerCache` for each layer; where the layers are scanned, one for each of the mechanisms that take
         turns, with the axis of its layers in front of all others.
       lengths: int32 [b], real tokens so far; the next token's position.
-      room: how many positions there is room for in all.
+      room: how many positions there is room for in all; None where there is no end, between segments of training.
       batch_axis: where the batch stands in the arrays of `layers`: 0, or 1 where they are scanned.
       encoded_segments: int32 [b m] of the encoder's output; None in decoder-only models and before the first step.
     """
 
     layers: tuple[LayerCache, ...]
     lengths: jax.Array
-    room: int = flax.struct.field(pytree_node=False)
+    room: int | None = flax.struct.field(pytree_node=False)
     batch_axis: int = flax.struct.field(pytree_node=False)
     encoded_segments: jax.Array | None = None
 
 
 def init_cache(config: ModelConfig, batch: int, length: int) -> Cache:
     """An empty cache for `batch` rows with room for `length` positions, padding of prompts included."""
+    return _empty(config, batch, length, lambda mechanism, *sizes: mechanism.init_state(batch, length, *sizes))
+
+
+def init_memory(config: ModelConfig, batch: int) -> Cache:
+    """What a decoder keeps between consecutive segments of training, before the first.
+
+    It is for decoders alone: the examples of an encoder-decoder stand by themselves; only its decoding has memories.
+    """
+    return _empty(config, batch, None, lambda mechanism, *sizes: mechanism.init_memory(batch, *sizes))
+
+
+def memory_loss(memory: Cache) -> jax.Array:
+    """What the mechanisms of all layers add to the loss of training, a float32 scalar."""
+    return sum((jnp.sum(layer.attention.loss) for layer in memory.layers if layer.attention is not None), jnp.zeros(()))
+
+
+def _empty(config: ModelConfig, batch: int, room: int | None, state_of: Callable[..., Any]) -> Cache:
+    sizes = sizes_of(config), config.compute_dtype
     return Cache(
         layers=init_layer_caches(
-            config, config.decoder_mechanisms, config.decoder_layers, batch, length, config.stacking
+            lambda mechanism: state_of(mechanism, *sizes),
+            config.decoder_mechanisms,
+            config.decoder_layers,
+            config.stacking,
         ),
         lengths=jnp.zeros((batch,), jnp.int32),
-        room=length,
+        room=room,
         batch_axis=int(config.stacking == "scanned"),
     )
 
 
 def reorder(cache: Cache, index: jax.Array) -> Cache:
     """The cache with rows `index` int [b'] of the batch, in that order."""
-    return _over_batch(lambda x, axis: jnp.take(x, index, axis=axis), cache)
+    return over_batch(lambda x, axis: jnp.take(x, index, axis=axis), cache)
 
 
 def reorder_beams(cache: Cache, index: jax.Array) -> Cache:
@@ -64,18 +87,26 @@ def reorder_beams(cache: Cache, index: jax.Array) -> Cache:
 
 def repeat(cache: Cache, times: int) -> Cache:
     """The cache with every row `times` times in a row: [b …] → [b·times …]."""
-    return _over_batch(lambda x, axis: jnp.repeat(x, times, axis=axis), cache)
+    return over_batch(lambda x, axis: jnp.repeat(x, times, axis=axis), cache)
 
 
-def _over_batch(function: Callable[[jax.Array, int], jax.Array], cache: Cache) -> Cache:
-    """Applies `function` to every array and its batch axis; scalars and `Shared` arrays, which have none, stay."""
+def over_batch(
+    function: Callable[..., Any], cache: Cache, *others: Cache, scalars: Callable[..., Any] = lambda x, *others: x
+) -> Cache:
+    """Applies a function to every array and its batch axis.
 
-    def is_shared(x):
-        return isinstance(x, Shared)
+    Args:
+      function: (array, those of `others`, batch axis) → what stands in its place.
+      others: caches like `cache`, whose arrays may have other shapes.
+      scalars: applied to what has no batch axis: scalars and `Shared` arrays.
+    """
 
-    def on(tree, axis):
-        return jax.tree.map(
-            lambda x: x if is_shared(x) or x.ndim <= axis else function(x, axis), tree, is_leaf=is_shared
-        )
+    def on(axis, *trees):
+        def leaf(x, *rest):
+            return scalars(x, *rest) if isinstance(x, Shared) or x.ndim <= axis else function(x, *rest, axis)
 
-    return on(cache.replace(layers=None), 0).replace(layers=on(cache.layers, cache.batch_axis))
+        return jax.tree.map(leaf, *trees, is_leaf=lambda x: isinstance(x, Shared))
+
+    caches = (cache, *others)
+    layers = on(cache.batch_axis, *(c.layers for c in caches))
+    return on(0, *(c.replace(layers=None) for c in caches)).replace(layers=layers)

@@ -34,8 +34,9 @@ def cached_surroundings(
     config: ModelConfig, tokens: jax.Array, segments: jax.Array | None, positions: jax.Array | None, cache: Cache
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Segments, positions and new lengths of tokens that continue a cache: real tokens count on from its lengths."""
-    check_length(config, cache.room)
-    if tokens.shape[1] > cache.room:
+    if cache.room is not None:
+        check_length(config, cache.room)
+    if cache.room is not None and tokens.shape[1] > cache.room:
         raise ValueError(
             f"The cache has room for {cache.room} positions, found {tokens.shape[1]} tokens at once: "
             "make it with a greater length."
@@ -59,14 +60,20 @@ class Decoder(nn.Module):
         self.decoder = decoder_stack(config, cross=False)
         self.logits = Logits(config)
 
-    def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Reads decoder_inputs, decoder_segments, decoder_positions and decoder_prefix → logits float32 [b n v]."""
-        return self.decode(
+    def __call__(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> Any:
+        """Reads decoder_inputs, decoder_segments, decoder_positions and decoder_prefix → logits float32 [b n v].
+
+        With a memory, of `init_memory` or of the segment before, the batch is the segment that follows it, and the
+        memory after it is returned as well. Documents go on where segment ids do.
+        """
+        logits, memory = self.decode(
             batch["decoder_inputs"],
             segments=batch.get("decoder_segments"),
             positions=batch.get("decoder_positions"),
             prefix=batch.get("decoder_prefix"),
-        )[0]
+            cache=memory,
+        )
+        return logits if memory is None else (logits, memory)
 
     def decode(
         self,

@@ -101,13 +101,16 @@ class Chunks(Sequence[np.ndarray]):
       length: of a chunk.
       documents: whether each text is a document, tokenised when it is asked for and given whole with its end of
         sequence; else all are tokenised at once, joined by line breaks, and cut end to end.
+      stretches: where it is given, one long text is cut into so many of about equal length instead.
     """
 
-    def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int, documents: bool):
+    def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int, documents: bool, stretches: int = 0):
         self.texts, self.vocabulary, self.length, self.documents = texts, vocabulary, length, documents
         if not documents:
             tokens = [np.asarray(vocabulary.encode(texts[i] + "\n"), np.int32) for i in range(len(texts))]
             self.tokens = np.concatenate(tokens) if tokens else np.zeros(0, np.int32)
+            if stretches:
+                self.length = max(-(-len(self.tokens) // stretches), 1)
 
     def __len__(self) -> int:
         return len(self.texts) if self.documents else -(-len(self.tokens) // self.length)

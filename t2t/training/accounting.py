@@ -4,11 +4,11 @@ FLOPs count matrix products alone, a multiplication and an addition each, three 
 step (Kaplan et al. 2020, appendix B; recomputation by remat is not counted).
 """
 
-import dataclasses
 from typing import Any
 
 import jax
 
+from t2t.attention import Sizes
 from t2t.models import ModelConfig
 
 # Peak bfloat16 FLOP/s of one device without sparsity, and its power in watts, from the makers' data sheets. Matched
@@ -35,55 +35,35 @@ PUE = 1.58  # of an average data centre (Strubell et al. 2019, section 2)
 KG_CO2_PER_KWH = 0.954 * 0.45359237  # 0.954 pounds, the average of power in the U.S. (Strubell et al. 2019, equation 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """FLOPs of one forward pass: so many for each token of a side, and for each pair of tokens that may meet."""
+def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_length: int) -> float:
+    """FLOPs of a forward pass over rows of these lengths, padding included: what the devices compute. Of a pattern the
+    pairs that it allows are counted."""
+    d, inner, v = config.width, config.heads * config.head_width, config.vocab_size
+    n, m = encoder_length, decoder_length
+    sizes = Sizes(width=d, heads=config.heads, head_width=config.head_width)
+    feed_forward = 2 * d * config.mlp_width * (3 if config.gated else 2)
+    layer = 2 * 4 * d * inner + feed_forward  # projections and feed-forward, for a token
 
-    encoder_token: float
-    decoder_token: float
-    encoder_pair: float
-    decoder_pair: float
-    cross_pair: float
-    cross_encoder_token: float  # the keys and values that cross-attention makes of the encoder's output
+    def mixing(layers, mechanisms, length, causal):
+        each = [mechanism.flops(length, length, sizes, causal=causal) for mechanism in mechanisms]
+        return layers * sum(each) / len(each)
 
-    def forward(self, batch: int, encoder_length: int, decoder_length: int) -> float:
-        """FLOPs of a batch of rows of these lengths, padding included: what the devices compute."""
-        n, m = encoder_length, decoder_length
-        return batch * (
-            self.encoder_token * n
-            + self.decoder_token * m
-            + self.encoder_pair * n * n
-            + self.decoder_pair * m * m
-            + self.cross_pair * n * m
-            + self.cross_encoder_token * n
-        )
-
-
-def cost(config: ModelConfig) -> Cost:
-    """The cost of a model."""
-    d, inner, f, v = config.width, config.heads * config.head_width, config.mlp_width, config.vocab_size
-    feed_forward = 2 * d * f * (3 if config.gated else 2)
-    self_attention, pair = 2 * 4 * d * inner, 2 * 2 * inner
-    encoders, decoders = config.encoder_layers, config.decoder_layers
-    cross = decoders if config.architecture == "encoder-decoder" else 0
-    logits = 2 * d * v
-    return Cost(
-        encoder_token=encoders * (self_attention + feed_forward) + (logits if config.architecture == "encoder" else 0),
-        decoder_token=decoders * (self_attention + feed_forward)
-        + cross * 2 * 2 * d * inner
-        + (logits if decoders else 0),
-        encoder_pair=encoders * pair,
-        decoder_pair=decoders * pair,
-        cross_pair=cross * pair,
-        cross_encoder_token=cross * 2 * 2 * d * inner,
-    )
+    total = 0.0
+    if config.encoder_layers:
+        total += config.encoder_layers * layer * n + mixing(config.encoder_layers, config.encoder_mechanisms, n, False)
+    if config.decoder_layers:
+        total += config.decoder_layers * layer * m + mixing(config.decoder_layers, config.decoder_mechanisms, m, True)
+    if config.architecture == "encoder-decoder":
+        cross = config.cross_attention.flops(m, n, sizes, causal=False)
+        total += config.decoder_layers * (2 * 2 * d * inner * (n + m) + cross)
+    return batch * (total + 2 * d * v * (m if config.decoder_layers else n))
 
 
 def step_flops(config: ModelConfig, batch: dict[str, Any]) -> float:
     """FLOPs of a training step on a (global) batch of these shapes."""
     side = {s: batch[f"{s}_inputs"].shape if f"{s}_inputs" in batch else (0, 0) for s in ("encoder", "decoder")}
     rows = max(side["encoder"][0], side["decoder"][0])
-    return 3.0 * cost(config).forward(rows, side["encoder"][1], side["decoder"][1])
+    return 3.0 * forward_flops(config, rows, side["encoder"][1], side["decoder"][1])
 
 
 def peak_flops(device: jax.Device) -> float | None:

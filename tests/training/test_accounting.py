@@ -6,8 +6,9 @@ import types
 import jax
 import pytest
 
+from t2t.attention import Dense, Sparse, causal, local
 from t2t.models import abstract_params, build, dummy_batch
-from t2t.training.accounting import cost, footprint, peak_flops, step_flops
+from t2t.training.accounting import footprint, forward_flops, peak_flops, step_flops
 
 from runs import MODEL  # isort: skip
 
@@ -28,7 +29,7 @@ def test_a_forward_pass_costs_what_xla_counts(name):
     program = jax.jit(lambda p, b: build(config).apply({"params": p}, b)).lower(params, batch).compile()
     counted = program.cost_analysis()["flops"]
     encoder = 48 if config.encoder_layers else 0
-    expected = cost(config).forward(4, encoder, 32 if config.decoder_layers else 0)
+    expected = forward_flops(config, 4, encoder, 32 if config.decoder_layers else 0)
     assert counted == pytest.approx(expected, rel=0.1)  # XLA counts norms, softmax and activations too
     assert counted > expected
     assert step_flops(config, batch) == 3 * expected
@@ -38,8 +39,18 @@ def test_t5_smalls_step_is_about_six_flops_a_parameter_and_token():
     from t2t import families
 
     config = families.get("t5_small")
-    forward = cost(config).forward(8, 128, 32)
+    forward = forward_flops(config, 8, 128, 32)
     assert 3 * forward == pytest.approx(201e9, rel=0.03)
+
+
+def test_what_a_pattern_leaves_out_is_not_counted():
+    sparse = dataclasses.replace(SHAPES["decoder"], attention=Sparse(pattern="local(8)"))
+    dense = forward_flops(SHAPES["decoder"], 1, 0, 64)
+    pairs = (causal() & local(8)).mask(64).sum()
+    assert dense - forward_flops(sparse, 1, 0, 64) == 3 * 4 * 128 * (64 * 64 - pairs)
+    turns = dataclasses.replace(SHAPES["decoder"], decoder_layers=4, attention=(Dense(), Sparse(pattern="local(8)")))
+    whole = dataclasses.replace(turns, attention=Dense())
+    assert forward_flops(whole, 1, 0, 64) - forward_flops(turns, 1, 0, 64) == 2 * 4 * 128 * (64 * 64 - pairs)
 
 
 def device(kind, platform="gpu"):
