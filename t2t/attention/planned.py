@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from t2t.attention.atoms import Bidirectional
-from t2t.attention.kernels import looped, regular
+from t2t.attention.kernels import gathered, looped, regular
 from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Side
 from t2t.attention.order import Order
 from t2t.attention.pattern import Pattern
@@ -163,8 +163,9 @@ def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands
 
 
 def _kernel(piece: Piece):
-    """The kernel of a piece, and its settings."""
+    """The kernel of a piece on the present device, and its settings."""
     platform = jax.default_backend()
+    at_once = AT_ONCE.get(platform, AT_ONCE["gpu"])
     if piece.tiling.regular is not None:
-        return regular, AT_ONCE.get(platform, AT_ONCE["gpu"])
-    return (looped,)
+        return regular, at_once
+    return (looped,) if platform == "cpu" else (gathered, at_once)

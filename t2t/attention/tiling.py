@@ -49,9 +49,9 @@ class Tiling:
         """Pairs computed, met or not."""
         return self.items * self.query_tile * self.key_tile
 
-    def slices(self) -> list[tuple[int, int]]:
-        """Every (tile, first slot of keys) that is computed."""
-        if self.regular is not None:
+    def slices(self, *, regular: bool = True) -> list[tuple[int, int]]:
+        """Every (tile, first slot of keys) that is computed; at regular distances where these may be used."""
+        if regular and self.regular is not None:
             first, stride = self.regular
             return [(t, first + t * stride) for t in range(self.tiles)]
         tiles = np.repeat(np.arange(self.tiles), np.diff(self.offsets))
