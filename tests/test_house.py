@@ -21,8 +21,9 @@ ARROWS = {
     "objectives": set(PLAIN),
     "data": {"objectives"} | PLAIN,
     "tasks": {"data", "objectives"} | PLAIN,
-    "inference": {"models", "layers", "tasks", "data", "objectives", "checkpoints"} | PLAIN,
-    "training": {"models", "layers", "attention", "families", "tasks", "data", "objectives", "inference", "checkpoints"} | PLAIN,
+    "inference": {"models", "layers", "attention", "tasks", "data", "objectives", "checkpoints"} | PLAIN,
+    "training": {"models", "layers", "attention", "families", "tasks", "data", "objectives", "inference", "checkpoints"}
+    | PLAIN,
     "checkpoints": {"models", "layers"} | PLAIN,
 }
 BANNED = {"absl", "ml_collections", "tensorflow", "configs", "launch", "torch", "transformers", "clu"}

@@ -2,6 +2,7 @@
 
 from t2t.attention.attend import attend
 from t2t.attention.cache import KVCache
+from t2t.attention.compressive import Compressive
 from t2t.attention.cost import Cost
 from t2t.attention.draw import draw
 from t2t.attention.low_rank import Linformer
@@ -27,7 +28,6 @@ from t2t.attention.named import (
 )
 from t2t.attention.pattern import Pattern
 from t2t.attention.random_features import Performer
-from t2t.attention.compressive import Compressive
 from t2t.attention.recurrent import TransformerXL
 from t2t.attention.sparse import Sparse
 from t2t.attention.text import parse

@@ -9,15 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from t2t.attention.calls import Call
 from t2t.attention.dense import allowed_pairs, reference
 from t2t.attention.kernels.tiles import ArrayBias, FunctionBias
 from t2t.attention.named import bidirectional
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import plan
-from t2t.attention.planned import Arrays, Settings, planned
+from t2t.attention.planned import Arrays, Settings, dense_parts, planned
 
 EVERYONE = bidirectional()
-Implementation = Literal["auto", "reference", "tiles"]
+Implementation = Literal["auto", "reference", "tiles", "fused"]
 
 FEW_PAIRS = 2**16  # n · m below which tiles are not worth their loops
 MANY_LOGITS = 2**26  # b · h · n · m above which their memory is not worth having, whatever the pattern
@@ -62,13 +63,15 @@ def attend(
       dropout_rate: of the attention weights, active where `dropout_key` is given.
       dropout_over_queries: one dropout mask over keys for all the queries of a row, as T5 does.
       implementation: "reference" makes all logits at once, in O(n m) memory; "tiles" computes only tiles that hold
-        pairs of the pattern, in O(n) memory (reverse-mode gradients of first order only); "auto" chooses.
+        pairs of the pattern, in O(n) memory (reverse-mode gradients of first order only); "fused" does so with the
+        device's own kernels (cuDNN on a GPU), in 16 bits, wherever these can do what is asked; "auto" chooses.
 
     Returns:
       [b n h k] in the dtype of `value`.
 
     Raises:
-      ValueError: shapes that do not fit, or one of a pair of arguments without the other.
+      ValueError: shapes that do not fit, one of a pair of arguments without the other, or "fused" where the device's
+        kernels can do nothing of what is asked.
     """
     _check(query, key, value, query_segments, key_segments, query_positions, key_positions, bias)
     if not isinstance(pattern, Pattern):
@@ -100,6 +103,18 @@ def attend(
         "key_positions": key_positions,
         "prefix": prefix,
     }
+    settings = Settings(pattern, float(scale), dropout_rate, query_positions is not None, implementation != "tiles")
+    arrays = Arrays(query=query, key=key, value=value, bias=_as_value(bias, n, m), dropout_key=dropout_key, **around)
+    if implementation in ("auto", "fused"):
+        parts = dense_parts(settings, arrays)
+        if implementation == "fused" and parts is None:
+            raise ValueError(
+                "attend(implementation): 'fused' needs a device with attention kernels of its own that can do what is "
+                f"asked, found {jax.default_backend()}, {query.dtype}, head width {query.shape[-1]}, {pattern!r}; "
+                "use 'auto'."
+            )
+        if parts is not None and all(isinstance(part, Call) for part in parts):
+            implementation = "fused"
     if implementation == "auto":
         implementation = choose(pattern, b, h, n, m, placed=query_positions is not None, prefix=prefix is not None)
     if implementation == "reference":
@@ -114,20 +129,16 @@ def attend(
             dropout_key=dropout_key,
             dropout_over_queries=dropout_over_queries,
         )
-    if implementation != "tiles":
-        raise ValueError(f"attend(implementation): expected 'auto', 'reference' or 'tiles', found {implementation!r}.")
-    keep = None
-    if dropout_key is not None and dropout_over_queries:
-        keep = jax.random.bernoulli(dropout_key, 1.0 - dropout_rate, (b, m, h)) / (1.0 - dropout_rate)
-        dropout_key = None
-    if isinstance(bias, (jax.Array, np.ndarray)):
-        bias = ArrayBias(jnp.broadcast_to(bias, (*bias.shape[:2], n, m)))
-    elif bias is not None and jax.tree.leaves(bias) == [bias]:
-        bias = FunctionBias(bias)
-    arrays = Arrays(query=query, key=key, value=value, bias=bias, keep=keep, dropout_key=dropout_key, **around)
+    if implementation not in ("tiles", "fused"):
+        raise ValueError(
+            f"attend(implementation): expected 'auto', 'reference', 'tiles' or 'fused', found {implementation!r}."
+        )
     if prefix is not None:
         arrays = arrays.replace(prefix=prefix.astype(bool))
-    return planned(Settings(pattern, float(scale), dropout_rate, query_positions is not None), arrays)
+    if dropout_key is not None and dropout_over_queries:
+        keep = jax.random.bernoulli(dropout_key, 1.0 - dropout_rate, (b, m, h)) / (1.0 - dropout_rate)
+        arrays = arrays.replace(keep=keep, dropout_key=None)
+    return planned(settings, arrays)
 
 
 def choose(
@@ -182,6 +193,13 @@ def _of_heads(bias, heads: tuple[int, ...]):
     if bias is None or callable(bias):
         return bias if bias is None else _HeadsBias(bias, heads)
     return bias if bias.shape[1] == 1 else bias[:, np.asarray(heads)]
+
+
+def _as_value(bias, n: int, m: int):
+    """A bias as a pytree that makes it."""
+    if isinstance(bias, (jax.Array, np.ndarray)):
+        return ArrayBias(jnp.broadcast_to(bias, (*bias.shape[:2], n, m)))
+    return FunctionBias(bias) if bias is not None and jax.tree.leaves(bias) == [bias] else bias
 
 
 def _bias_array(bias, n: int, m: int, query_positions, key_positions) -> jax.Array | None:

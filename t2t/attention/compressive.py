@@ -56,6 +56,15 @@ class Compressive(Recurrent):
             own["compression_bias"] = Parameter((d,), (None,))
         return own
 
+    @property
+    def before(self):
+        return self.memory + self.compressed
+
+    def flops(self, n, m, sizes, *, causal):
+        made, inner = n / self.rate, sizes.heads * sizes.head_width
+        learned = 2.0 * n * sizes.width**2 + inner * (4.0 * n * (n + made) + 4.0 * sizes.width * made)
+        return super().flops(n, m, sizes, causal=causal) + (learned if self.compression == "convolution" else 0.0)
+
     def init_state(self, batch, length, sizes, dtype):
         return CompressedKeyValues.empty(batch, self.memory, sizes, dtype, self.compressed, self.rate)
 

@@ -97,6 +97,10 @@ class Linformer(Mechanism):
         matrix = Parameter(shape, axes, shared=self.sharing == "layer", **start)
         return {"E": matrix, "F": matrix} if self.sharing in ("none", "head") else {"E": matrix}
 
+    def flops(self, n, m, sizes, *, causal):
+        projected = m if self.projection == "learned" else 0
+        return 4.0 * sizes.heads * sizes.head_width * self.rank * (n + projected)
+
     def init_state(self, batch, length, sizes, dtype):
         raise ValueError(
             "Linformer has no incremental decoding: its slots mix all positions. Use Dense(), Performer(features=…) or "

@@ -122,7 +122,7 @@ def _order(term: list[Pattern], n: int, m: int) -> tuple[Order, Order, Pattern |
             return First(n, atom.count), Order(m), atom
         if isinstance(atom, FirstKeys) and atom.count < m:
             return Order(n), First(m, atom.count), atom
-        if isinstance(atom, Summaries) and atom.count < atom.length:
+        if isinstance(atom, Summaries) and 0 < atom.length - atom.count < m:
             return Order(n), BlockEnds(m, atom.length, atom.count), atom
     return Order(n), Order(m), None
 

@@ -7,17 +7,21 @@ and second derivatives need `implementation="reference"`.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from t2t.attention.atoms import Bidirectional
-from t2t.attention.kernels import gathered, looped, regular
+from t2t.attention.atoms import Bidirectional, Causal
+from t2t.attention.calls import Call
+from t2t.attention.dense_plan import Part, dense_plan, near_and_far
+from t2t.attention.kernels import fused, gathered, looped, regular
 from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Side
 from t2t.attention.order import Order
+from t2t.attention.packing import documents, one_document
 from t2t.attention.pattern import Pattern
-from t2t.attention.plan import Piece, plan, without_causality
+from t2t.attention.plan import Piece, normal_form, plan, simplify, without_causality
 
 AT_ONCE = {"cpu": 2**18, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
 
@@ -31,12 +35,14 @@ class Settings:
       scale: of the logits.
       dropout_rate: of the weights.
       placed: whether positions are given as arrays, so that the pattern's geometry in the row is not known.
+      fused: whether the device's own kernels compute what they can.
     """
 
     pattern: Pattern
     scale: float
     dropout_rate: float
     placed: bool
+    fused: bool = False
 
 
 @flax.struct.dataclass
@@ -64,48 +70,59 @@ def planned(settings: Settings, arrays: Arrays) -> jax.Array:
 
 
 def _forward(settings, arrays):
+    """The output, its log-sum-exp, and that of each call that a bias only shifts, which the bias's gradient needs."""
+    return _by_plan(settings, arrays, functools.partial(_output, settings))
+
+
+def _output(settings, arrays, parts, rows):
     out = total = None
-    for piece in pieces_of(settings, arrays):
-        operands, rule = _lay_out(settings, arrays, piece)
-        kernel, *how = _kernel(piece)
-        some, some_total = kernel.forward(operands, piece.tiling, rule, *how)
-        some, some_total = piece.queries.undo(some), piece.queries.undo(some_total, MASKED)
+    shifted = []
+    for part in parts:
+        some, some_total = _part_output(settings, arrays, part, rows)
+        if _is_shifted(part, arrays):
+            shifted.append(some_total)
         if out is None:
             out, total = some, some_total
             continue
         both = jnp.logaddexp(total, some_total)
         old, new = (jnp.exp(x - both)[..., None] for x in (total, some_total))
-        out, total = (out * old + some * new).astype(some.dtype), both
+        out, total = out * old + some * new, both
+    none = jnp.full(arrays.query.shape[:3], MASKED)
+    wanted = sum(_is_shifted(part, arrays) for part in dense_parts(settings, arrays) or ())
+    shifted = (*shifted, *[none] * (wanted - len(shifted)))  # whichever way the rows go
     if out is None:  # the pattern allows no pair at all
-        return jnp.zeros_like(arrays.query), jnp.full(arrays.query.shape[:3], MASKED)
-    # Of rows that see nothing every piece gives 0, and the sum of their log-sum-exps is as good as MASKED.
-    return out, total
+        return jnp.zeros_like(arrays.query), none, shifted
+    if rows is not None:
+        there = rows.queries[:, :, None]
+        out, total = jnp.where(there[..., None], out, 0.0), jnp.where(there, total, MASKED)
+    # Of rows that see nothing every part gives 0, and the sum of their log-sum-exps is as good as MASKED.
+    return out.astype(arrays.value.dtype), total, shifted
+
+
+def _is_shifted(part, arrays):
+    return isinstance(part, Call) and fused.shifts(part, arrays.bias)
+
+
+def _part_output(settings, arrays, part, rows):
+    if isinstance(part, Call):
+        return fused.forward(part, _scaled(settings, arrays), arrays.key, arrays.value, arrays.bias, rows)
+    operands, rule = _lay_out(settings, arrays, part)
+    kernel, *how = _kernel(part, operands, rule)
+    out, total = kernel.forward(operands, part.tiling, rule, *how)
+    return part.queries.undo(out), part.queries.undo(total, MASKED)
 
 
 def _forward_kept(settings, arrays):
-    out, total = _forward(settings, arrays)
-    return out, (arrays, out, total)
+    out, *rest = _forward(settings, arrays)
+    return out, (arrays, out, *rest)
 
 
 def _backward(settings, kept, d_out):
-    arrays, out, total = kept
-    delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
-    gradients = None
-    for piece in pieces_of(settings, arrays):
-        operands, rule = _lay_out(settings, arrays, piece)
-        kernel, *how = _kernel(piece)
-        lay = piece.queries.lay
-        some = kernel.backward(operands, piece.tiling, rule, *how, lay(d_out), lay(total, -MASKED), lay(delta))
-        orders = (piece.queries, piece.keys, piece.keys)
-        some = (*(order.undo(g) for order, g in zip(orders, some)), some[3])
-        gradients = some if gradients is None else jax.tree.map(jnp.add, gradients, some)
+    arrays, *kept = kept
+    d_query, d_key, d_value, d_bias = _by_plan(
+        settings, arrays, functools.partial(_gradients, settings, kept=(*kept, d_out))
+    )
     none = Arrays(**{field.name: None for field in dataclasses.fields(Arrays)})
-    if gradients is None:
-        zeros = (jnp.zeros_like(x) for x in (arrays.query, arrays.key, arrays.value))
-        return (
-            none.replace(**dict(zip(("query", "key", "value"), zeros)), bias=jax.tree.map(jnp.zeros_like, arrays.bias)),
-        )
-    d_query, d_key, d_value, d_bias = gradients
     return (
         none.replace(
             query=(d_query * settings.scale).astype(arrays.query.dtype),
@@ -116,7 +133,91 @@ def _backward(settings, kept, d_out):
     )
 
 
+def _gradients(settings, arrays, parts, rows, kept):
+    out, total, shifted, d_out = kept
+    if rows is not None:  # rows that are not there weigh nothing
+        there = rows.queries[:, :, None]
+        d_out, total = jnp.where(there[..., None], d_out, 0), jnp.where(there, total, -MASKED)
+    gradients, shifted = None, iter(shifted)
+    for part in parts:
+        own_total = next(shifted) if _is_shifted(part, arrays) else None
+        some = _part_gradients(settings, arrays, part, rows, out, total, d_out, own_total)
+        gradients = some if gradients is None else jax.tree.map(jnp.add, gradients, some)
+    if gradients is None:
+        zeros = (jnp.zeros(x.shape, jnp.float32) for x in (arrays.query, arrays.key, arrays.value))
+        return *zeros, jax.tree.map(jnp.zeros_like, arrays.bias)
+    if rows is None:
+        return gradients
+    there = (rows.queries, rows.keys, rows.keys)
+    return *(jnp.where(t[:, :, None, None], g, 0.0) for t, g in zip(there, gradients)), gradients[3]
+
+
+def _part_gradients(settings, arrays, part, rows, out, total, d_out, own_total):
+    if isinstance(part, Call):
+        given = _scaled(settings, arrays), arrays.key, arrays.value, out, total, d_out
+        return fused.backward(part, *given, arrays.bias, rows, own_total)
+    operands, rule = _lay_out(settings, arrays, part)
+    kernel, *how = _kernel(part, operands, rule)
+    delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
+    lay = part.queries.lay
+    some = kernel.backward(operands, part.tiling, rule, *how, lay(d_out), lay(total, -MASKED), lay(delta))
+    return *(order.undo(g) for order, g in zip((part.queries, part.keys, part.keys), some)), some[3]
+
+
 planned.defvjp(_forward_kept, _backward)
+
+
+def _by_plan(settings: Settings, arrays: Arrays, compute: Callable):
+    """`compute(arrays, parts, rows)`, by the plan that suits the device and, where rows have segments, what these turn
+    out to be when the program runs: the device's own kernels do not know segments, but that a row is one document with
+    padding behind, or several packed ones."""
+    parts = dense_parts(settings, arrays)
+    if parts is None:
+        return compute(arrays, pieces_of(settings, arrays), None)
+    segments = arrays.query_segments, arrays.key_segments
+    if segments[0] is None:
+        return compute(arrays, parts, None)
+    bare = arrays.replace(query_segments=None, key_segments=None)
+    rows = fused.Rows(*(s > 0 for s in segments))
+    usable = functools.partial(fused.usable, query=arrays.query, bias=arrays.bias)
+    causal = all(Causal() in term for term in normal_form(settings.pattern))
+    lengths, fits = one_document(*segments, causal=causal)
+    # Under causality what is behind a document sees it, but is not seen.
+    ways = [(fits if causal else fits & (lengths == arrays.key.shape[1]).all(), parts, rows)]
+    alone = _alone(settings, arrays)
+    if alone is not None and not causal and usable(alone, lengths=True):
+        ways.append((fits, (alone,), rows.replace(key_lengths=lengths)))
+    if alone is not None and usable(alone, packed=True):
+        packed, fits = documents(*segments, fused.MOST_DOCUMENTS, aligned=alone.causal)
+        ways.append((fits, (alone,), rows.replace(documents=packed)))
+    branches = [functools.partial(compute, bare, parts, rows) for _, parts, rows in ways]
+    branches.append(functools.partial(compute, arrays, pieces_of(settings, arrays), None))
+    return jax.lax.switch(jnp.argmax(jnp.stack([*(fits for fits, *_ in ways), jnp.array(True)])), branches)
+
+
+def dense_parts(settings: Settings, arrays: Arrays) -> tuple[Part, ...] | None:
+    """The plan of a call with the device's own kernels, or None where they can do nothing of it."""
+    asked = (arrays.prefix, arrays.keep, arrays.dropout_key)
+    dtypes = {x.dtype for x in (arrays.query, arrays.key, arrays.value)}
+    if not settings.fused or fused.device() is None or settings.placed or len(dtypes) > 1:
+        return None
+    if any(x is not None for x in asked):
+        return None
+    n, m = arrays.query.shape[1], arrays.key.shape[1]
+    usable = functools.partial(fused.usable, query=arrays.query, bias=arrays.bias)
+    reach = fused.reach(arrays.bias)
+    if reach is not None and n == m:
+        parts = near_and_far(simplify(settings.pattern.expand()), n, reach)
+        if parts is not None and all(usable(call) for call in parts):
+            return parts
+    parts = dense_plan(settings.pattern, n, m, usable)
+    return parts if any(isinstance(part, Call) for part in parts) else None
+
+
+def _alone(settings: Settings, arrays: Arrays) -> Call | None:
+    """The one call of all queries and keys that a pattern is, if it is one."""
+    parts = dense_plan(settings.pattern, arrays.query.shape[1], arrays.key.shape[1], lambda call: True)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], Call) and parts[0].whole else None
 
 
 def pieces_of(settings: Settings, arrays: Arrays) -> tuple[Piece, ...]:
@@ -127,6 +228,10 @@ def pieces_of(settings: Settings, arrays: Arrays) -> tuple[Piece, ...]:
         (piece,) = plan(Bidirectional(), n, m)
         return (dataclasses.replace(piece, pattern=settings.pattern),)
     return plan(settings.pattern if arrays.prefix is None else without_causality(settings.pattern), n, m)
+
+
+def _scaled(settings: Settings, arrays: Arrays) -> jax.Array:
+    return arrays.query * jnp.asarray(settings.scale, arrays.query.dtype)
 
 
 def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands, Rule]:
@@ -142,7 +247,7 @@ def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands
     n, prefix = arrays.query.shape[1], arrays.prefix
     query_prefix = None if prefix is None else prefix[:, :n]
     operands = Operands(
-        query=piece.queries.lay(arrays.query * jnp.asarray(settings.scale, arrays.query.dtype)),
+        query=piece.queries.lay(_scaled(settings, arrays)),
         key=piece.keys.lay(arrays.key),
         value=piece.keys.lay(arrays.value),
         query_side=side(piece.queries, arrays.query_segments, arrays.query_positions, query_prefix),
@@ -150,6 +255,7 @@ def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands
         bias=arrays.bias,
         keep=None if arrays.keep is None else piece.keys.lay(arrays.keep),
         dropout_key=arrays.dropout_key,
+        even=not settings.placed and type(piece.queries) is type(piece.keys) is Order,
     )
     if prefix is not None and settings.placed:
         piece = dataclasses.replace(piece, pattern=without_causality(settings.pattern))
@@ -162,10 +268,15 @@ def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands
     return operands, rule
 
 
-def _kernel(piece: Piece):
+def _kernel(piece: Piece, operands: Operands, rule: Rule):
     """The kernel of a piece on the present device, and its settings."""
     platform = jax.default_backend()
     at_once = AT_ONCE.get(platform, AT_ONCE["gpu"])
     if piece.tiling.regular is not None:
         return regular, at_once
+    if platform == "tpu":
+        from t2t.attention.kernels import pallas_tiles  # a compiler that no other device needs
+
+        if pallas_tiles.serves(operands, piece.tiling, rule):
+            return (pallas_tiles,)
     return (looped,) if platform == "cpu" else (gathered, at_once)

@@ -59,6 +59,9 @@ class Performer(Mechanism):
                 "Use positions 'rotary', 'learned' or 'sinusoidal', or Dense()."
             )
 
+    def flops(self, n, m, sizes, *, causal):
+        return 4.0 * sizes.heads * sizes.head_width * self.features * (n + m)  # the features, and the sums over them
+
     def init_state(self, batch, length, sizes, dtype):
         return Sums.empty(batch, sizes.heads, self.features, sizes.head_width)
 

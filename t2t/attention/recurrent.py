@@ -78,6 +78,16 @@ class Recurrent(Mechanism):
         bias = Parameter((h, k), ("heads", "kv"), std=0.02, shared=self.tied)  # the released code's
         return {"distance": Parameter((d, h, k), ("embed", "heads", "kv"), std=d**-0.5), "u": bias, "v": bias}
 
+    @property
+    def before(self) -> int:
+        """How many keys before a segment it sees in training."""
+        return self.memory
+
+    def flops(self, n, m, sizes, *, causal):
+        # Of a segment of training: relative positions are half as much again, and what came before is projected again.
+        inner = sizes.heads * sizes.head_width
+        return inner * ((6.0 if self.relative else 4.0) * n * (m + self.before) + 4.0 * sizes.width * self.before)
+
     def init_state(self, batch, length, sizes, dtype):
         return KeyValueMemory.empty(batch, self.memory or length, sizes, dtype)
 

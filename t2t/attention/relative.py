@@ -17,7 +17,7 @@ import numpy as np
 from t2t.attention.kernels.tiles import FLOOR, MASKED
 from t2t.attention.pattern import Pattern
 
-IN_CACHE = 2**17  # from so many logits a head on, a CPU is faster with one head at a time, which stay in its cache
+IN_CACHE = 2**15  # from so many logits a head on, a CPU is faster with one head at a time, which stay in its cache
 
 
 @dataclasses.dataclass(frozen=True)

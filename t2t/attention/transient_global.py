@@ -70,6 +70,10 @@ class TransientGlobal(Mechanism):
             "summary_bias": Parameter((sizes.heads, self.buckets), ("heads", None), std=sizes.width**-0.5, shared=True),
         }
 
+    def flops(self, n, m, sizes, *, causal):
+        inner, summaries = sizes.heads * sizes.head_width, m // self.block
+        return 4.0 * inner * (n * (min(2 * self.window - 1, m) + summaries) + sizes.width * summaries)
+
     def init_state(self, batch, length, sizes, dtype):
         raise ValueError("TransientGlobal has no incremental decoding: it is for encoders. Use Dense() in decoders.")
 

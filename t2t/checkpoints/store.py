@@ -251,6 +251,9 @@ def _restore(folder: pathlib.Path, tree: Any) -> Any:
     saved = checkpointer.metadata(folder)
     saved = getattr(getattr(saved, "item_metadata", saved), "tree", saved)
     check_same(saved, tree, what=str(folder))
-    return checkpointer.restore(
-        folder, args=ocp.args.PyTreeRestore(item=tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree))
+    args = ocp.args.PyTreeRestore(
+        item=tree,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(tree),
+        partial_restore=True,  # names have been compared: what may be missing is a newer field that is None
     )
+    return checkpointer.restore(folder, args=args)

@@ -22,8 +22,9 @@ class Evaluation:
 
     Attributes:
       task, split: of what.
-      metrics: `loss` (nats a token), `perplexity`, `token_accuracy` (%), and the task's own.
-      examples: how many.
+      metrics: `loss` (nats a token), `perplexity`, `token_accuracy` (%), and the task's own; of consecutive segments
+        `bits_per_byte`.
+      examples: how many; of consecutive segments how many documents, or stretches of one long text.
       predictions: a dict for each example: inputs, target, prediction.
     """
 
@@ -71,6 +72,8 @@ def evaluate(
     split = split or task.evaluation_split
     if split not in task.splits:
         raise DataError(f"Task '{task.name}': {unknown('split', split, task.splits)}")
+    if model.consecutive:
+        return evaluate_documents(model, task, split, limit=limit, data_dir=data_dir)
     texts, examples = task.evaluation_examples(
         split, model.vocabulary, limit=limit, data_dir=data_dir, lengths=(model.inputs_length, model.targets_length)
     )
@@ -88,6 +91,26 @@ def evaluate(
             {"inputs": t["inputs"], "target": t["targets"], "prediction": g} for t, g in zip(texts, generated)
         ]
     return Evaluation(task.name, split, metrics, len(examples), predictions)
+
+
+def evaluate_documents(
+    model: TextModel, task: Task, split: str, *, limit: int | None = None, data_dir: str | None = None
+) -> Evaluation:
+    """`evaluate` by consecutive segments with the model's memory: loss and bits a byte; nothing is generated.
+
+    Args:
+      limit: only of as many documents, or as much of one long text, as make so many segments.
+    """
+    documents, size = task.evaluation_documents(
+        split,
+        model.vocabulary,
+        stretches=model.batch_size,
+        data_dir=data_dir,
+        limit=None if limit is None else limit * model.targets_length,
+    )
+    scored = model.score_documents(documents)
+    bits = -sum(float(np.sum(logp, dtype=np.float64)) for logp, _ in scored) / math.log(2)
+    return Evaluation(task.name, split, {**token_metrics(scored), "bits_per_byte": bits / size}, len(documents), [])
 
 
 def token_metrics(scored: list[tuple[np.ndarray, np.ndarray]]) -> Mapping[str, float]:

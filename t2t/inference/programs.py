@@ -96,7 +96,11 @@ def score_batch(params: Any, batch: Mapping[str, jax.Array], *, model: nn.Module
     Returns:
       For each token float32 [b n], 0 where the weight is 0; and whether it is the likeliest one, bool [b n].
     """
-    logits = model.apply({"params": params}, batch)
+    return token_scores(model.apply({"params": params}, batch), batch)
+
+
+def token_scores(logits: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """What `score_batch` returns, of the logits [b n v] of a batch."""
     label = jnp.take_along_axis(logits, batch["targets"][..., None], axis=-1)[..., 0]
     counted = batch["loss_weights"] > 0
     logp = jnp.where(counted, label - jax.nn.logsumexp(logits, axis=-1), 0.0)

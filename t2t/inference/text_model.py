@@ -17,6 +17,7 @@ from t2t.data.vocabulary import Vocabulary
 from t2t.data.vocabulary import load as load_vocabulary
 from t2t.errors import CheckpointError, DataError
 from t2t.inference.config import DecodeConfig
+from t2t.inference.consecutive import score_documents
 from t2t.inference.layout import buckets_up_to, left_padded, make_converter
 from t2t.inference.programs import decode_batch, score_batch
 from t2t.models import ModelConfig, abstract_params
@@ -38,6 +39,7 @@ class TextModel:
       continues: of decoder-only models: whether they learned from text without inputs. A prompt is then the beginning
         of a text: no end of sequence after it, read in one direction, and of a long one the last tokens are kept.
       prefix: put before every input, as in training.
+      consecutive: whether it learned from consecutive segments of `targets_length` tokens.
       decode: how to generate when nothing else is said.
       batch_size: rows of a batch.
       report: is told, in words, what a person should know.
@@ -51,6 +53,7 @@ class TextModel:
     targets_length: int = 128
     prefix_attention: bool = True
     continues: bool = False
+    consecutive: bool = False
     prefix: str = ""
     decode: DecodeConfig = DecodeConfig()
     batch_size: int = 32
@@ -94,6 +97,7 @@ class TextModel:
             "targets_length": data["targets_length"],
             "prefix": data["prefix"],
             "prefix_attention": data["prefix_attention"],
+            "consecutive": data.get("consecutive", False),
             "continues": meta["continues"],
             "decode": build_config(DecodeConfig, run["decode"], "config.decode"),
         }
@@ -101,7 +105,8 @@ class TextModel:
 
     @property
     def module(self) -> nn.Module:
-        return build_model(self.config)
+        """The model as it scores."""
+        return build_model(self.decode.of(self.config))
 
     def generate(
         self, texts: Sequence[str], *, progress: Progress = lambda done, total: None, **decode: Any
@@ -136,7 +141,7 @@ class TextModel:
         """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
         if self.config.architecture == "encoder":
             raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
-        results: list[Any] = [None] * len(examples)
+        model, results = build_model(decode.of(self.config)), [None] * len(examples)
         prompts = [{"inputs": e["inputs"], "targets": np.zeros(0, np.int32)} for e in examples]
         done = 0
         for batch, indices in evaluation_batches(
@@ -152,9 +157,7 @@ class TextModel:
             placed = self.place({**batch, "row_ids": ids})
             row_ids = placed.pop("row_ids")
             tokens, scores = fetch(
-                decode_batch(
-                    self.params, placed, row_ids, model=self.module, decode=decode, eos_id=self.vocabulary.eos_id
-                )
+                decode_batch(self.params, placed, row_ids, model=model, decode=decode, eos_id=self.vocabulary.eos_id)
             )
             for row, i in enumerate(indices):
                 results[i] = (tokens[row], scores[row])
@@ -197,6 +200,20 @@ class TextModel:
                 counted = batch["loss_weights"][row] > 0
                 results[i] = (logp[row][counted], right[row][counted])
         return results
+
+    def score_documents(self, documents: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Log-probabilities, and whether each is the likeliest token, of all tokens of documents, each read from its
+        beginning to its end with the model's memory; segment by segment."""
+        found = score_documents(
+            self.params,
+            documents,
+            model=self.module,
+            rows=self._rows(len(documents)),
+            length=self.targets_length,
+            place=self.place,
+        )
+        scored = fetch([(logp, right) for logp, right, _ in found])
+        return [(logp[counted], right[counted]) for (logp, right), (_, _, counted) in zip(scored, found)]
 
     def rank(self, inputs: Sequence[str], choices: Sequence[Sequence[str]], *, normalise: bool = False) -> list[int]:
         """For each input the index of the likeliest of its choices (rank classification, Brown et al. 2020, section

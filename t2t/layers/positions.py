@@ -23,13 +23,16 @@ class RelativeBias:
     bidirectional: bool = flax.struct.field(pytree_node=False)
     max_distance: int = flax.struct.field(pytree_node=False)
 
-    def __call__(self, query_positions: jax.Array, key_positions: jax.Array) -> jax.Array:
-        """Positions [b n] and [b m] (or [n] and [m]) → [b h n m] (or [1 h n m])."""
-        distance = query_positions[..., :, None] - key_positions[..., None, :]
+    def of_distances(self, distance: jax.Array) -> jax.Array:
+        """Distances, query position − key position, of any shape […] → [h …]."""
         bucket = relative_bucket(
             distance, bidirectional=self.bidirectional, buckets=self.table.shape[1], max_distance=self.max_distance
         )
-        bias = jnp.take(self.table, bucket, axis=1)  # [h (b) n m]
+        return jnp.take(self.table, bucket, axis=1)
+
+    def __call__(self, query_positions: jax.Array, key_positions: jax.Array) -> jax.Array:
+        """Positions [b n] and [b m] (or [n] and [m]) → [b h n m] (or [1 h n m])."""
+        bias = self.of_distances(query_positions[..., :, None] - key_positions[..., None, :])  # [h (b) n m]
         return bias[None] if bias.ndim == 3 else jnp.moveaxis(bias, 0, 1)
 
 

@@ -18,6 +18,7 @@ from t2t.layers.positions import RelativeBiasTable
 from t2t.layers.rotary import rotation
 
 Remat = Literal["none", "dots", "full"]
+SMALL_BIAS = 2**21  # numbers in a relative bias [h n n], up to which it is made as an array for all layers
 REMAT_POLICIES = {"full": None, "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
 Caches = tuple[LayerCache, ...] | None
 
@@ -50,7 +51,8 @@ class Stack(nn.Module):
         config = self.config
         if config.positions == "relative_bias":
             bias = RelativeBiasTable(config, bidirectional=not self.causal, name="relative_bias")()
-            if cache is None:  # the same for all layers and rows: make it once
+            if cache is None and config.heads * x.shape[1] ** 2 <= SMALL_BIAS:
+                # The same for all layers and rows: make it once. A larger one is made tile by tile, or layer by layer.
                 positions = jnp.arange(x.shape[1])
                 bias = bias(positions, positions)
             surroundings = surroundings.replace(bias=bias)

@@ -106,9 +106,18 @@ class Task:
         lengths: tuple[int, int],
         rate: float = 1.0,
         data_dir: str | None = None,
+        stretches: int = 0,
     ) -> Part:
-        """The task as one part of a training stream."""
+        """The task as one part of a training stream.
+
+        Args:
+          stretches: where it is given, examples are whole documents, or one long text cut into so many, to be read in
+            consecutive segments.
+        """
         raw = self.raw(split, data_dir)
+        if stretches:
+            documents = self._causal().documents
+            return Part(Chunks(Mapped(raw, _Text(self)), vocabulary, 1, documents, stretches), _whole, rate)
         if self.objective is None:
             return Part(raw, _Tokenised(self, vocabulary), rate)
         chunks = self._chunks(raw, vocabulary, lengths)
@@ -143,6 +152,36 @@ class Task:
             raise DataError(f"Task '{self.name}', split '{split}': no example is left after the preprocessors.")
         return texts, examples
 
+    def evaluation_documents(
+        self,
+        split: str,
+        vocabulary: Vocabulary,
+        *,
+        stretches: int,
+        data_dir: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[list[np.ndarray], int]:
+        """The documents of a split in order, as tokens, or one long text cut into so many stretches; and how many bytes
+        of text they are.
+
+        Args:
+          limit: no more documents or lines than make so many tokens.
+        """
+        objective, texts = self._causal(), Mapped(self.raw(split, data_dir), _Text(self))
+        documents, size, tokens = [], 0, 0
+        for i in range(len(texts)):
+            if limit is not None and tokens >= limit:
+                break
+            text = texts[i] if objective.documents else texts[i] + "\n"
+            end = [vocabulary.eos_id] if objective.documents else []
+            documents.append(np.asarray([*vocabulary.encode(text), *end], np.int32))
+            size, tokens = size + len(text.encode()), tokens + len(documents[-1])
+        if not tokens:
+            raise DataError(f"Task '{self.name}', split '{split}': no text is left after the preprocessors.")
+        if not objective.documents:
+            documents = np.array_split(np.concatenate(documents), min(stretches, tokens))
+        return documents, size
+
     def metric_functions(self) -> list[Metric]:
         """The metrics as functions."""
         return [METRICS[m] if isinstance(m, str) else m for m in self.metrics]
@@ -150,6 +189,16 @@ class Task:
     @functools.cached_property
     def _take_generators(self) -> tuple[bool, ...]:
         return tuple(_required_arguments(function) > 1 for function in self.preprocessors)
+
+    def _causal(self) -> Objective:
+        """The objective, where the task can be read in consecutive segments."""
+        if self.objective is None or self.objective.kind != "causal_lm":
+            found = "none" if self.objective is None else f"'{self.objective.kind}'"
+            raise DataError(
+                f"Task '{self.name}': consecutive segments are of plain text with the objective 'causal_lm', found "
+                f"{found}. Set data.objective to 'causal_lm', or data.consecutive to False."
+            )
+        return self.objective
 
     def _chunks(self, raw: Sequence[Example], vocabulary: Vocabulary, lengths: tuple[int, int]) -> Chunks:
         texts = Mapped(raw, _Text(self))
@@ -184,6 +233,11 @@ class _Objective:
 
     def __call__(self, tokens, generator):
         return self.objective.apply(tokens, generator, self.vocabulary, self.length)
+
+
+def _whole(tokens, generator):
+    """A document as an example, for the stream."""
+    return {"targets": tokens}
 
 
 @dataclasses.dataclass(frozen=True)

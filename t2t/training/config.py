@@ -96,3 +96,22 @@ class RunConfig:
                 f"Expected a task or a training file, found {found}: give --config.task=NAME (launch/tasks.py lists "
                 "them) or --config.data.train=FILE."
             )
+        self._check_memory()
+        self.decode.of(self.model)
+
+    def _check_memory(self) -> None:
+        """Holds a memory and the data it needs together."""
+        model, data = self.model, self.data
+        remembering = [type(m).__name__ for m in model.decoder_mechanisms if model.decoder_layers and m.remembers]
+        if model.architecture != "decoder" and (remembering or data.consecutive):
+            raise ConfigError(
+                f"Memories and consecutive segments are of decoders alone, found model.architecture "
+                f"'{model.architecture}' with "
+                + (f"{remembering[0]}: set its memory to 0." if remembering else "data.consecutive: set it to False.")
+            )
+        if remembering and not data.consecutive:
+            raise ConfigError(
+                f"{remembering[0]} remembers the segments before, which must then be consecutive: set "
+                "data.consecutive to True, data.packing to False and data.targets_length to the length of a segment; "
+                "or its memory to 0."
+            )

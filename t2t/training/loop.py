@@ -176,6 +176,7 @@ class _Steps:
             targets_length=data.targets_length,
             prefix_attention=data.prefix_attention,
             continues=run.continues,
+            consecutive=data.consecutive,
             decode=run.config.decode,
             batch_size=run.evaluation_rows,
             report=self.reporter.say,

@@ -16,15 +16,16 @@ from t2t.checkpoints import Store, check_same, read_config, restore_params
 from t2t.config import as_dict
 from t2t.config import build as build_config
 from t2t.data import Vocabulary
+from t2t.data.consecutive import SegmentConverter
 from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
 from t2t.inference.layout import make_converter
 from t2t.inference.text_model import check_fingerprint, check_vocabulary
-from t2t.models import ModelConfig, abstract_params, build, param_count, restack
+from t2t.models import Cache, ModelConfig, abstract_params, build, init_memory, param_count, restack
 from t2t.tasks import Task
 from t2t.training.config import RunConfig
 from t2t.training.schedules import make_schedule
-from t2t.training.sharding import check_batch, make_mesh, optimizer_shardings, param_shardings
+from t2t.training.sharding import check_batch, make_mesh, memory_shardings, optimizer_shardings, param_shardings
 from t2t.training.step import TrainState, make_train_step, new_state
 from t2t.training.workdir import check_config, resolve_vocabulary, save_config
 
@@ -149,11 +150,14 @@ def abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) -
     """The shapes of the state, with their shardings; and the shardings alone."""
     boxed = abstract_params(config.model)
     params, of_params = nn.meta.unbox(boxed), param_shardings(mesh, boxed)
-    state = jax.eval_shape(lambda p: new_state(p, transform), params)
+    state = jax.eval_shape(lambda p: new_state(p, transform, first_memory(config)), params)
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     shardings = jax.tree.map(lambda _: replicated, state)
     shardings = dataclasses.replace(
-        shardings, params=of_params, optimizer=optimizer_shardings(mesh, state.optimizer, params, of_params)
+        shardings,
+        params=of_params,
+        optimizer=optimizer_shardings(mesh, state.optimizer, params, of_params),
+        memory=None if state.memory is None else memory_shardings(mesh, state.memory),
     )
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
     return state, shardings
@@ -165,7 +169,10 @@ def first_state(
     """The state before the first step: initialised, or from another run's parameters."""
     if config.init_from:
         params = _params_of_run(config, shardings.params, say)
-        return jax.jit(lambda p: new_state(p, transform), out_shardings=shardings, donate_argnums=0)(params)
+        begun = jax.jit(
+            lambda p: new_state(p, transform, first_memory(config)), out_shardings=shardings, donate_argnums=0
+        )
+        return begun(params)
 
     def initial(key):
         features = {
@@ -173,9 +180,15 @@ def first_state(
             for side in ("encoder", "decoder")
             for name in (f"{side}_inputs", f"{side}_segments", f"{side}_positions")
         }
-        return new_state(nn.meta.unbox(model.init(key, features)["params"]), transform)
+        return new_state(nn.meta.unbox(model.init(key, features)["params"]), transform, first_memory(config))
 
     return jax.jit(initial, out_shardings=shardings)(jax.random.key(config.train.seed))
+
+
+def first_memory(config: RunConfig) -> Cache | None:
+    """What the model keeps of the segments before the first; None where it keeps nothing."""
+    remembers = any(mechanism.remembers for mechanism in config.model.decoder_mechanisms)
+    return init_memory(config.model, config.train.batch_size) if config.data.consecutive and remembers else None
 
 
 def _params_of_run(config: RunConfig, shardings: Any, say: Callable[[str], None]) -> Any:
@@ -207,15 +220,27 @@ def make_loader(
     data = config.data
     lengths = (data.inputs_length, data.targets_length)
     parts = [
-        task.part("train", vocabulary, lengths=lengths, rate=share, data_dir=data.data_dir)
+        task.part(
+            "train",
+            vocabulary,
+            lengths=lengths,
+            rate=share,
+            data_dir=data.data_dir,
+            stretches=config.train.batch_size if data.consecutive else 0,
+        )
         for task, share in shares
         if share
     ]
-    converter = make_converter(config.model, *lengths, data.prefix_attention, data.loss_on_inputs)
+    converter = (
+        SegmentConverter(length=data.targets_length)
+        if data.consecutive
+        else make_converter(config.model, *lengths, data.prefix_attention, data.loss_on_inputs)
+    )
     layout = Layout(
         converter=converter,
         batch_size=config.train.batch_size,
         packing=data.packing,
+        consecutive=data.consecutive,
         buckets=data.buckets,
         too_long=data.too_long,
     )

@@ -9,6 +9,7 @@ from flax import linen as nn
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from t2t.errors import ConfigError
+from t2t.models import Cache, over_batch
 from t2t.training.config import MeshConfig
 
 # Data parallelism is this table on a mesh with fsdp = tensor = 1.
@@ -90,6 +91,15 @@ def check_batch(mesh: Mesh, batch_size: int, microbatches: int = 1) -> None:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Rows of a batch over the data and fsdp axes."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def memory_shardings(mesh: Mesh, memory: Cache) -> Cache:
+    """The sharding of what a model keeps between segments: rows lie where those of a batch do."""
+    return over_batch(
+        lambda x, axis: NamedSharding(mesh, PartitionSpec(*(None,) * axis, BATCH_AXES)),
+        memory,
+        scalars=lambda x: NamedSharding(mesh, PartitionSpec()),
+    )
 
 
 def place_rows(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from t2t.models import Cache, memory_loss, over_batch
 from t2t.objectives.losses import cross_entropy
 from t2t.training.config import TrainConfig
 
@@ -22,6 +23,7 @@ class TrainState:
       params: float32.
       optimizer: Optax's state.
       skipped, bad_in_a_row: int32, steps whose gradients were not finite: in all, and just now one after the other.
+      memory: what the model keeps of the segments before (`models.init_memory`); None where it keeps nothing.
     """
 
     step: jax.Array
@@ -29,15 +31,23 @@ class TrainState:
     optimizer: Any
     skipped: jax.Array
     bad_in_a_row: jax.Array
+    memory: Cache | None = None
 
 
-def new_state(params: Any, transform: optax.GradientTransformation) -> TrainState:
+def new_state(params: Any, transform: optax.GradientTransformation, memory: Cache | None = None) -> TrainState:
     """The state before the first step."""
 
     def zero():
         return jnp.zeros((), jnp.int32)
 
-    return TrainState(step=zero(), params=params, optimizer=transform.init(params), skipped=zero(), bad_in_a_row=zero())
+    return TrainState(
+        step=zero(),
+        params=params,
+        optimizer=transform.init(params),
+        skipped=zero(),
+        bad_in_a_row=zero(),
+        memory=memory,
+    )
 
 
 def make_train_step(
@@ -47,39 +57,50 @@ def make_train_step(
 
     The loss is a sum over target tokens, divided by their number in the whole batch, over all devices and microbatches.
     Dropout draws from (seed, step, microbatch): a resumed run draws what an uninterrupted one would have. A step whose
-    gradients are not finite changes neither parameters nor the optimizer's state.
+    gradients are not finite changes neither parameters nor the optimizer's state, and leaves an empty memory.
     """
 
-    def loss_sum(params, batch, key):
-        logits = model.apply({"params": params}, batch, rngs={"dropout": key})
-        return cross_entropy(
+    def loss_sum(params, batch, key, memory):
+        given = () if memory is None else (memory,)
+        out = model.apply({"params": params}, batch, *given, rngs={"dropout": key})
+        logits, memory = (out, None) if memory is None else out
+        loss, sums = cross_entropy(
             logits,
             batch["targets"],
             batch["loss_weights"],
             z_loss=config.z_loss,
             label_smoothing=config.label_smoothing,
         )
+        if memory is not None:
+            loss = loss + memory_loss(memory) * sums["weights"]
+        return loss, (sums, memory)
 
-    gradients_of = jax.value_and_grad(loss_sum, has_aux=True)
+    def gradients_of(params, batch, key, memory):
+        """(The loss, sums of metrics, gradients), and the memory after the batch."""
+        (loss, (sums, memory)), gradients = jax.value_and_grad(loss_sum, has_aux=True)(params, batch, key, memory)
+        return (loss, sums, gradients), memory
 
-    def accumulated(params, batch, key):
-        """The sums of losses, metrics and gradients over the microbatches."""
+    def accumulated(params, batch, key, memory):
+        """The sums of losses, metrics and gradients over the microbatches, and the memory after them."""
         if config.microbatches == 1:
-            return gradients_of(params, batch, key)
+            return gradients_of(params, batch, key, memory)
         # Rows i, i + m, i + 2m … make microbatch i, so that every device keeps its own rows.
-        parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, config.microbatches, *x.shape[1:]), 1, 0), batch)
+        parts = jax.tree.map(lambda x: split_rows(x, config.microbatches, 0), batch)
+        memories = None if memory is None else split_memory(memory, config.microbatches)
         keys = jax.random.split(key, config.microbatches)
-        zero = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype),
-            jax.eval_shape(gradients_of, params, jax.tree.map(lambda x: x[0], parts), key),
-        )
-        return jax.lax.scan(
-            lambda total, part: (jax.tree.map(jnp.add, total, gradients_of(params, *part)), None), zero, (parts, keys)
-        )[0]
+        first = jax.tree.map(lambda x: x[0], (parts, key[None], memories))
+        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradients_of, params, *first)[0])
+
+        def add(total, part):
+            sums, memory = gradients_of(params, *part)
+            return jax.tree.map(jnp.add, total, sums), memory
+
+        total, memories = jax.lax.scan(add, zero, (parts, keys, memories))
+        return total, None if memory is None else join_memory(memory, memories)
 
     def train_step(state: TrainState, batch: Mapping[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.key(config.seed, impl=config.prng), state.step)
-        (loss, sums), gradients = accumulated(state.params, batch, key)
+        (loss, sums, gradients), memory = accumulated(state.params, batch, key, state.memory)
         tokens = jnp.maximum(sums["weights"], 1.0)
         normaliser = config.loss_normaliser or tokens
         norm = optax.tree.norm(gradients) / normaliser
@@ -100,6 +121,7 @@ def make_train_step(
             optimizer=optimizer,
             skipped=state.skipped + bad,
             bad_in_a_row=(state.bad_in_a_row + 1) * bad,
+            memory=jax.tree.map(lambda x: jnp.where(finite, x, jnp.zeros_like(x)), memory),
         )
         metrics = {
             "loss": sums["nll"] / tokens,
@@ -114,3 +136,27 @@ def make_train_step(
         return new, metrics
 
     return train_step
+
+
+def split_rows(x: jax.Array, parts: int, axis: int) -> jax.Array:
+    """An array as so many parts in front, rows i, i + parts, … of its batch axis in part i."""
+    return jnp.moveaxis(x.reshape(*x.shape[:axis], -1, parts, *x.shape[axis + 1 :]), axis + 1, 0)
+
+
+def split_memory(memory: Cache, parts: int) -> Cache:
+    """`split_rows` of a memory; what has no rows is repeated."""
+    return over_batch(
+        lambda x, axis: split_rows(x, parts, axis),
+        memory,
+        scalars=lambda x: jnp.broadcast_to(x, (parts, *x.shape)),
+    )
+
+
+def join_memory(memory: Cache, parts: Cache) -> Cache:
+    """The inverse of `split_memory`, shaped like `memory`; of what has no rows, the mean."""
+    return over_batch(
+        lambda x, split, axis: jnp.moveaxis(split, 0, axis + 1).reshape(x.shape),
+        memory,
+        parts,
+        scalars=lambda x, split: split.mean(0).astype(x.dtype),
+    )

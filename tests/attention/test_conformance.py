@@ -67,7 +67,7 @@ def exact(q, k, v, weight, allowed, scale, bias=0.0):
 def implementation(request, monkeypatch):
     """The ways of computing: all logits at once, the kernels of a CPU, and those of an accelerator, in many chunks."""
     if request.param == "gathered":
-        monkeypatch.setattr(planned, "_kernel", lambda piece: (gathered, 2**16))
+        monkeypatch.setattr(planned, "_kernel", lambda *_: (gathered, 2**16))
         return "tiles"
     return request.param
 
@@ -198,19 +198,29 @@ class Slope:
         return -self.slopes[None, :, None, None] * jnp.abs(query[:, None, :, None] - key[:, None, None, :])
 
 
-def test_a_bias_that_is_made_from_positions_and_its_gradient(implementation):
+@flax.struct.dataclass
+class SlopeOfDistances(Slope):
+    """The same, which says that it looks at nothing but the distance."""
+
+    def of_distances(self, distance):
+        return -jnp.multiply.outer(self.slopes, jnp.abs(distance))
+
+
+@pytest.mark.parametrize("kind", [Slope, SlopeOfDistances])
+def test_a_bias_that_is_made_from_positions_and_its_gradient(implementation, kind):
     n, slopes = 70, jnp.asarray([0.3, 0.02])
     q, k, v, weight = arrays(n, n)
     away = np.abs(np.arange(n)[:, None] - np.arange(n)[None])
     bias = -np.asarray(slopes)[None, :, None, None] * away
     patterns = [causal() & local(16), causal() & strided(8)]
     for pattern, allowed in (
+        (causal() & (local(16) | strided(16)), (causal() & (local(16) | strided(16))).mask(n)),
         (patterns[0], patterns[0].mask(n)),
         (patterns, np.stack([p.mask(n) for p in patterns])[None]),
     ):
 
         def total(slopes, pattern=pattern):
-            return (attend(q, k, v, pattern=pattern, bias=Slope(slopes), implementation=implementation) * weight).sum()
+            return (attend(q, k, v, pattern=pattern, bias=kind(slopes), implementation=implementation) * weight).sum()
 
         found, gradient = jax.value_and_grad(total)(slopes)
         out, _, d_bias = exact(q, k, v, weight, allowed, K**-0.5, bias)
@@ -295,7 +305,7 @@ def test_equal_patterns_do_not_compile_anew():
 
 def test_what_cannot_be_is_refused():
     q, k, v, _ = arrays(8, 8)
-    with pytest.raises(ValueError, match="expected 'auto', 'reference' or 'tiles'"):
+    with pytest.raises(ValueError, match="expected 'auto', 'reference', 'tiles' or 'fused'"):
         attend(q, k, v, implementation="flash")
     with pytest.raises(ValueError, match="one for each of 2 heads, found 3"):
         attend(q, k, v, pattern=[causal()] * 3)

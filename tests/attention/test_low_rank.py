@@ -9,9 +9,9 @@ import optax
 import pytest
 from flax import linen as nn
 
-from t2t.attention import Conditions, Linformer, Sizes, causal, local, low_rank
+from t2t.attention import Conditions, Linformer, Performer, Sizes, causal, local, low_rank
 from t2t.layers import to_scanned
-from t2t.models import ModelConfig, abstract_params, build
+from t2t.models import ModelConfig, abstract_params, build, init_cache
 
 H, K = 2, 4
 PACKED = np.asarray([[1] * 5 + [2] * 4 + [0] * 2, [0] * 3 + [1] + [2] * 3 + [3] * 4])  # also padded on the left
@@ -265,6 +265,38 @@ def test_an_encoder_takes_a_step_and_scans():
     assert after < value
     scanned = jax.jit(lambda p: loss(p, dataclasses.replace(config, stacking="scanned")))(to_scanned(params))
     np.testing.assert_allclose(scanned, value, rtol=1e-6)
+
+
+def test_an_encoder_decoder_looks_across_with_and_without_a_cache():
+    config = dataclasses.replace(
+        model("key_value"),
+        architecture="encoder-decoder",
+        encoder_layers=1,
+        decoder_layers=2,
+        decoder_attention=Performer(features=8),
+        cross_attention=Linformer(rank=4, length=12, sharing="layer", documents=1),
+    )
+    generator = np.random.default_rng(0)
+    inputs, targets = (jnp.asarray(generator.integers(1, 19, (2, n))) for n in (9, 4))
+    segments = jnp.asarray([[1] * 9, [1] * 6 + [0] * 3])
+    batch = {"encoder_inputs": inputs, "encoder_segments": segments, "decoder_inputs": targets}
+    params = nn.meta.unbox(jax.jit(build(config).init)(jax.random.key(0), batch)["params"])
+    assert params["decoder"]["shared_cross_attention"]["E"].shape == (4, 12)
+
+    @jax.jit
+    def run(params, batch):
+        def call(*arguments, method, **named):
+            return build(config).apply({"params": params}, *arguments, method=method, **named)
+
+        encoded, cache = call(inputs, segments, method="encode"), init_cache(config, 2, 4)
+        first, cache = call(targets[:, :3], encoded, encoder_segments=segments, cache=cache, method="decode")
+        last, _ = call(targets[:, 3:], cache=cache, method="decode")
+        return build(config).apply({"params": params}, batch), jnp.concatenate([first, last], axis=1)
+
+    whole, cached = run(params, batch)
+    np.testing.assert_allclose(cached, whole, atol=2e-5)
+    other, _ = run(params, {**batch, "encoder_inputs": inputs.at[1, 6:].set(1)})
+    np.testing.assert_allclose(other, whole, atol=1e-6)
 
 
 @pytest.mark.parametrize(("sharing", "found"), [("layer", 1), ("key_value", 2), ("head", 4), ("none", 4)])

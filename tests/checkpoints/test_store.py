@@ -57,6 +57,14 @@ def restore(folder, said):
         store.close()
 
 
+def test_a_field_that_is_none_may_be_newer_than_the_checkpoint(two_steps):
+    store = Store(two_steps)
+    _, optimizer, _ = store.restore_newest(shapes(PARAMS), {**shapes(OPTIMIZER), "memory": None})
+    store.close()
+    assert optimizer.pop("memory") is None
+    jax.tree.map(np.testing.assert_array_equal, optimizer, arrays(2)[1])
+
+
 def test_what_was_saved_is_read_back_bit_for_bit(two_steps):
     said = []
     assert_is(restore(two_steps, said), 2)

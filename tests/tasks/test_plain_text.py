@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from t2t.data import ByteVocabulary
+from t2t.data import ByteVocabulary, FunctionSource
 from t2t.data.config import DataConfig
 from t2t.errors import ConfigError, DataError
-from t2t.tasks import Objective, from_files
+from t2t.tasks import Objective, Task, from_files
 from t2t.tasks.objective import Chunks
 
 VOCABULARY = ByteVocabulary()
@@ -47,6 +47,33 @@ def test_the_chunks_are_the_text_end_to_end(text_file, objective):
     assert len(chunks) > 10
     assert len({len(c) for c in chunks[:-1]}) == 1
     assert VOCABULARY.decode([t for c in chunks for t in c]) == text_file.read_text(encoding="utf-8")
+
+
+def test_one_long_text_is_cut_into_stretches(text_file):
+    task = from_files(DataConfig(train=str(text_file), validation=str(text_file), objective="causal_lm"))
+    whole = text_file.read_text(encoding="utf-8")
+    part = task.part("train", VOCABULARY, lengths=(8, 8), stretches=5)
+    stretches = [part.function(part.examples[i], None)["targets"] for i in range(len(part.examples))]
+    held, size = task.evaluation_documents("validation", VOCABULARY, stretches=5)
+    for found in (stretches, held):
+        assert len(found) == 5
+        assert max(map(len, found)) - min(map(len, found)) < 5
+        assert VOCABULARY.decode(np.concatenate(found)) == whole
+    assert size == len(whole.encode())
+    few, size = task.evaluation_documents("validation", VOCABULARY, stretches=5, limit=100)
+    assert VOCABULARY.decode(np.concatenate(few)) == "".join(whole.splitlines(True)[:2])
+    assert size == sum(map(len, few))
+
+
+def test_documents_are_read_whole():
+    source = FunctionSource({"train": lambda: [{"targets": line} for line in LINES[:4]]})
+    task = Task(name="documents", source=source, objective=Objective(kind="causal_lm", documents=True))
+    part = task.part("train", VOCABULARY, lengths=(8, 8), stretches=2)
+    held, size = task.evaluation_documents("train", VOCABULARY, stretches=2)
+    for i, line in enumerate(LINES[:4]):
+        wanted = [*VOCABULARY.encode(line), VOCABULARY.eos_id]
+        assert part.function(part.examples[i], None)["targets"].tolist() == held[i].tolist() == wanted
+    assert size == sum(len(line.encode()) for line in LINES[:4])
 
 
 def test_span_corruption_fills_the_lengths_it_was_given(text_file):

@@ -98,6 +98,7 @@ class _Items:
             key_side=jax.tree.map(lambda x: self._keys(x, number), o.key_side),
             keep=None if o.keep is None else self._keys(o.keep, number),
             number=number,
+            offset=of * self.tiling.query_tile - self.start[number] if o.even else None,
         ), of
 
     def queries(self, x: jax.Array, of: jax.Array) -> jax.Array:

@@ -109,6 +109,7 @@ def _take(operands: Operands, tiling: Tiling, tile, start, number) -> Tiles:
         key_side=jax.tree.map(lambda x: keys(x, 1), operands.key_side),
         keep=None if operands.keep is None else keys(operands.keep, 2),
         number=number,
+        offset=(first - start)[None] if operands.even else None,
     )
 
 

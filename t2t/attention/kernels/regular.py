@@ -86,6 +86,7 @@ class _Chunks:
             key_side=jax.tree.map(lambda x: self.keys(x, number), o.key_side),
             keep=None if o.keep is None else _heads_first(self.keys(o.keep, number)),
             number=number,
+            offset=self._offset(number) if o.even else None,
         )
 
     def queries(self, x: jax.Array, number: jax.Array) -> jax.Array:
@@ -113,6 +114,11 @@ class _Chunks:
         more = more.reshape(b, self.span, h, k)
         old = jax.lax.dynamic_slice_in_dim(x, start, self.span, 1)
         return jax.lax.dynamic_update_slice_in_dim(x, old + more, start, 1)
+
+    def _offset(self, number: jax.Array) -> jax.Array:
+        """How far the first query of each tile stands behind its first key, [c]."""
+        tile = number * self.tiles + jnp.arange(self.tiles if self.stride else 1)
+        return tile * (self.query_tile - self.stride) - (self.first - self.before)
 
     @property
     def _shifts(self) -> int:

@@ -78,6 +78,7 @@ class Operands:
       bias: a pytree that makes the bias of positions, or None.
       keep: [b slots h] of keys, factors on the weights of whole keys, or None.
       dropout_key: or None.
+      even: whether a slot's number is its position, of queries and keys.
     """
 
     query: jax.Array
@@ -88,6 +89,7 @@ class Operands:
     bias: Callable[..., jax.Array] | None
     keep: jax.Array | None
     dropout_key: jax.Array | None
+    even: bool = flax.struct.field(pytree_node=False, default=False)
 
     def pad(self, queries: int, before: int, keys: int) -> "Operands":
         """More empty slots: `queries` behind the queries, `before` ahead of the keys and `keys` behind them."""
@@ -116,7 +118,12 @@ def pad(x: jax.Array | None, before: int, behind: int, fill: float = 0) -> jax.A
 @flax.struct.dataclass
 class Tiles:
     """Some tiles at once: query [b h c q k], key and value [b h c m k], sides [b|1 c q] and [b|1 c m], keep
-    [b h c m], and a number that differs from tile to tile for dropout."""
+    [b h c m], and a number that differs from tile to tile for dropout.
+
+    Attributes:
+      offset: int32 [c], how far the first query of a tile stands behind its first key, where both stand one after the
+        other and nothing else says where they stand; else None.
+    """
 
     query: jax.Array
     key: jax.Array
@@ -125,6 +132,7 @@ class Tiles:
     key_side: Side
     keep: jax.Array | None
     number: jax.Array
+    offset: jax.Array | None = None
 
 
 def logits_of(tiles: Tiles, bias: Any, rule: Rule) -> tuple[jax.Array, jax.Array]:
@@ -137,7 +145,14 @@ def logits_of(tiles: Tiles, bias: Any, rule: Rule) -> tuple[jax.Array, jax.Array
 
 
 def bias_of(bias: Callable[..., jax.Array], tiles: Tiles) -> jax.Array:
-    """The bias of tiles, [b|1 h c q m]."""
+    """The bias of tiles, [b|1 h c q m]. One that is a function of the distance alone says so by `of_distances`, int [D]
+    → [h D]: then it is made for the q + m distances of a tile, and shifted from row to row."""
+    if tiles.offset is not None and hasattr(bias, "of_distances"):
+        q, m = tiles.query.shape[3], tiles.key.shape[3]
+        distances = tiles.offset[:, None] + jnp.arange(q - 1, -m, -1)
+        made = bias.of_distances(distances).astype(jnp.float32)  # [h c q+m−1], farthest first
+        row = jax.vmap(lambda i: jax.lax.dynamic_slice_in_dim(made, i, m, axis=2), out_axes=2)
+        return row(jnp.arange(q - 1, -1, -1))[None]
     query, key = (s.index if isinstance(bias, ArrayBias) else s.positions for s in (tiles.query_side, tiles.key_side))
     b = max(query.shape[0], key.shape[0])
     c, q, m = query.shape[1], query.shape[2], key.shape[2]
