@@ -53,7 +53,9 @@ def attend(
       pattern: who may meet; everyone by default. A list gives each head its own.
       bias: added to the scaled logits: an array broadcastable to [b h n m], or a function of the query and key
         positions, [x n] and [x m], that makes [x h n m] and is called for one tile after another, so that no array of
-        n m is made. What it learns it holds as a pytree; a plain function has nothing to learn.
+        n m is made. What it learns it holds as a pytree; a plain function has nothing to learn. One that looks at the
+        distance alone says so by `of_distances` (see `tiles.bias_of`), and by `max_distance` if all that are as far
+        or farther have one bias, on either side: then "fused" makes it for a block and its neighbours alone.
       query_segments, key_segments: int [b n], [b m]; only equal, non-zero segments meet. Both or neither.
       query_positions, key_positions: int [b n], [b m] for the pattern and the bias; 0, 1, … where not given. Both or
         neither. With positions a pattern's geometry in the row is not known, and every pair is computed.
