@@ -3,7 +3,7 @@ unequal weight, which pay for no more than their own slices.
 
 A grid of (row, head, item) walks the pairs of `aligned`; Pallas brings each item's blocks while the one before is
 computed. The forward and the gradient of queries walk them by blocks of queries, the gradients of keys and values by
-blocks of keys, so that what is summed stays in scratch until its last item. Everything stands transposed, slots in
+blocks of keys, so that what is summed stays on the chip until its last item. Everything stands transposed, slots in
 lanes and [keys queries] for logits: then a head of any width fills whole registers, what is known of queries is a row,
 what is known of keys a column, and the softmax's sums run over sublanes.
 
