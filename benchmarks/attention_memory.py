@@ -6,7 +6,6 @@ from flax import linen as nn
 
 from benchmarks import timing
 from benchmarks.attention_peers import PyTorch
-from benchmarks.memory import init_memory
 from t2t import models
 from t2t.attention import Dense, TransformerXL
 
@@ -23,7 +22,7 @@ def config_of(setting, mechanism) -> models.ModelConfig:
     if setting.quick:
         sizes = {"width": 64, "heads": 2, "mlp_width": 128, "decoder_layers": 2}
     return models.ModelConfig(
-        architecture="decoder", vocab_size=256, positions="none", attention=mechanism, stacking="scanned",
+        architecture="decoder", vocab_size=256, positions="none", attention=mechanism,
         dtype=setting.dtype, **sizes,
     )  # fmt: skip
 
@@ -53,7 +52,7 @@ def run(setting, say) -> str:
         sides = {
             "window": _window(config_of(setting, Dense()), attended, windows),
             "memory": _with_memory(config, models.init_cache(config, streams, attended + SEGMENT)),
-            "hidden": _with_memory(config, init_memory(config, streams, SEGMENT)),
+            "hidden": _with_memory(config, models.init_memory(config, streams)),
         }
         tokens = {
             "window": windows,
@@ -124,12 +123,20 @@ def _window(config: models.ModelConfig, attended: int, batch: int) -> timing.Pro
 def _with_memory(config: models.ModelConfig, cache: models.Cache) -> timing.Program:
     """A segment of each stream after a full memory: a cache of keys and values, or one of hidden states."""
     model, params = _params(config)
-    tokens = jax.random.randint(jax.random.key(1), (len(cache.lengths), SEGMENT), 0, config.vocab_size)
+    tokens = jax.random.randint(jax.random.key(1), (cache.lengths.shape[0], SEGMENT), 0, config.vocab_size)
 
     def evaluate(params, cache, tokens):
         return model.apply({"params": params}, tokens, cache=cache, method="decode")
 
-    fill = jax.jit(lambda *given: evaluate(*given)[1], donate_argnums=1)
+    # The memory is handed on and updated in place, as an evaluation does.
+    evaluate = jax.jit(evaluate, donate_argnums=1)
+    held = [evaluate(params, cache, tokens)[1]]  # the first segment also leaves the projected sinusoids
+    compiled = evaluate.lower(params, *held, tokens).compile()
+
+    def segment():
+        logits, held[0] = compiled(params, held[0], tokens)
+        return logits
+
     for _ in range(-(-config.attention.memory // SEGMENT)):
-        cache = fill(params, cache, tokens)
-    return timing.program(evaluate, params, cache, tokens)
+        segment()
+    return timing.Program(segment, timing.temporaries(compiled))

@@ -28,7 +28,6 @@ from flax import linen as nn
 from benchmarks import timing
 from benchmarks.learning_report import write
 from benchmarks.learning_systems import System, systems
-from benchmarks.memory import init_memory
 from t2t import models
 from t2t.objectives import cross_entropy
 from t2t.training import AdamW, ScheduleConfig
@@ -48,7 +47,7 @@ def forward(config: models.ModelConfig, carried: bool):
 
     def loss(params, batch, cache):
         if carried:
-            empty = init_memory(config, *batch["inputs"].shape)
+            empty = models.init_memory(config, len(batch["inputs"]))
             cache = jax.tree.map(lambda new, old: jnp.where(batch["starts"], new, old), empty, cache)
             logits, cache = model.apply({"params": params}, batch["inputs"], cache=cache, method="decode")
         else:
@@ -60,7 +59,7 @@ def forward(config: models.ModelConfig, carried: bool):
 
 
 def first_cache(config: models.ModelConfig, batch: dict, carried: bool):
-    return init_memory(config, *batch["inputs"].shape) if carried else None
+    return models.init_memory(config, len(batch["inputs"])) if carried else None
 
 
 def train(system: System, steps: int, seed: int) -> tuple[dict, dict]:

@@ -1,4 +1,4 @@
-"""A Transformer-XL on the bytes of WikiText-2: consecutive segments of 256 bytes, each with the 256 before it in memory;
+"""A Transformer-XL on the bytes of WikiText-2: consecutive segments of 256 bytes, each with the 256 before in memory;
 judged with a memory of 1,024 (Dai et al. 2019).
 
     python launch/train.py --config=configs/wikitext2_memory.py --workdir=runs/wikitext2_memory
