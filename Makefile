@@ -37,7 +37,7 @@ test: setup ## lint, and run all the tests
 	@echo "== Linting"
 	@$(PYTHON) -m ruff check .
 	@echo "== Testing (on the CPU; tests of real data and of PyTorch parity skip, saying so, where those are absent)"
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto --dist loadfile
 
 lint: setup ## only the linter
 	@$(PYTHON) -m ruff check .

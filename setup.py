@@ -48,6 +48,7 @@ setup(
             "nbclient>=0.10,<0.12",
             "nbformat>=5.10,<6",
             "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.9,<0.18",
         ],
         "parity": ["torch==2.13.0", "transformers>=5.0,<6"],
