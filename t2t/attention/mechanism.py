@@ -159,4 +159,4 @@ class Mechanism:
         Returns:
           The output [b n h k], and the new state (None where none was given).
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no apply: a mechanism says how it mixes positions.")

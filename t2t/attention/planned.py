@@ -23,7 +23,7 @@ from t2t.attention.packing import documents, one_document
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import Piece, normal_form, plan, simplify, without_causality
 
-AT_ONCE = {"cpu": 2**18, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
+AT_ONCE = {"cpu": 2**17, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -197,7 +197,7 @@ def dropout_factors(tiles: Tiles, key: jax.Array | None, rule: Rule, shape: tupl
 def forward(tiles: Tiles, bias: Any, dropout_key: jax.Array | None, rule: Rule) -> tuple[jax.Array, ...]:
     """(values [b h c q k], totals [b h c q], maxima [b h c q]): weights relative to each row's maximum, summed; all
     float32."""
-    logits, _ = logits_of(tiles, bias, rule)
+    logits = once(logits_of(tiles, bias, rule)[0])
     maxima = jnp.maximum(logits.max(-1), FLOOR)
     weights = jnp.exp(logits - maxima[..., None])
     totals = weights.sum(-1)
@@ -234,7 +234,7 @@ def backward(
         made, pull = jax.vjp(lambda b: bias_of(b, tiles), bias)
         logits = logits + _flip(made)
     allowed = _flip(rule.allowed(tiles.query_side, tiles.key_side))[:, None]
-    weights = jnp.where(allowed, jnp.exp(logits - total[..., None, :]), 0.0)
+    weights = once(jnp.where(allowed, jnp.exp(logits - total[..., None, :]), 0.0))
     b, h, c, m, q = weights.shape
     factors = dropout_factors(tiles, dropout_key, rule, (b, h, c, q, m))
     factors = None if factors is None else _flip(factors)
@@ -254,6 +254,12 @@ def backward(
     turned = jax.lax.optimization_barrier(_flip(tiles.key))
     d_query = _flip(jnp.einsum("bhckm,bhcmq->bhckq", turned, d_logits, **f32))
     return d_query, d_key, d_value, d_bias
+
+
+def once(x: jax.Array) -> jax.Array:
+    """The array itself. Compilers for CPUs would fuse what makes it, mask and all, into each of its uses anew; on
+    accelerators, where that is cheaper than memory, they may."""
+    return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
 
 
 def _flip(x: jax.Array) -> jax.Array:
