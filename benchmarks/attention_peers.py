@@ -17,7 +17,7 @@ from flax import linen as nn
 
 from benchmarks import timing
 from t2t import models
-from t2t.attention import attend, bidirectional, big_bird, causal, fixed, global_tokens, local, strided
+from t2t.attention import Pattern, attend, bidirectional, big_bird, causal, fixed, global_tokens, local, strided
 
 TITLE = "Beside the peers"
 PATTERNS = {
@@ -44,7 +44,7 @@ class Row:
     peer: str
     what: str
     case: dict
-    pattern: object
+    pattern: Pattern
     ours: Callable[[dict, str], tuple[Callable, tuple]]
     theirs: Callable[[dict, str], tuple[Callable, tuple]] | None = None
     extra_flops: float = 0.0
@@ -118,15 +118,14 @@ def _tokamax(case: dict, dtype: str) -> tuple[Callable, tuple]:
     return lambda q, k, v: tokamax.dot_product_attention(q, k, v, is_causal=True), _qkv(case, dtype)
 
 
-def _projected(pattern_of: Callable, bias: bool) -> Callable:
+def _projected(pattern: Pattern) -> Callable:
     """Self-attention without its last projection, as the layers of transformers have it."""
 
     def make(case, dtype):
         heads, k = case["heads"], case["head_width"]
         hidden = timing.normal(0, (case["batch"], case["n"], heads * k), dtype)
         kernels = tuple(timing.normal(seed, (heads * k, heads, k), dtype) / (heads * k) ** 0.5 for seed in (1, 2, 3))
-        biases = tuple(timing.normal(seed, (heads, k), dtype) for seed in (4, 5, 6)) if bias else (0.0,) * 3
-        pattern = pattern_of(case)
+        biases = tuple(timing.normal(seed, (heads, k), dtype) for seed in (4, 5, 6))
 
         def function(hidden, kernels, biases):
             q, k, v = (jnp.einsum("bnd,dhk->bnhk", hidden, w) + b for w, b in zip(kernels, biases))
@@ -170,28 +169,17 @@ def rows(quick: bool, gpu: bool) -> list[Row]:
     found.append(Row("tokamax", "causal", {**heads, "n": middle}, causal(), _attend(causal()), _tokamax))
 
     projections = 3 * 2 * batch * middle * (12 * 64) ** 2
+
+    def layer(name, setting, pattern, **case):
+        return Row(
+            name, f"layer, {setting}", {**wide, **case}, pattern, _projected(pattern), extra_flops=projections
+        )  # fmt: skip
+
     seen = local(window + 1) | global_tokens(1)  # its window counts the positions of one side, without the own
-    found.append(
-        Row(
-            "Longformer",
-            f"layer, window {window}, 1 global",
-            {**wide, "what": "longformer", "window": window, "globals": 1},
-            seen,
-            _projected(lambda case: seen, True),
-            extra_flops=projections,
-        )  # fmt: skip
-    )
-    blocks = big_bird(block, middle)
-    found.append(
-        Row(
-            "BigBird",
-            f"layer, blocks of {block}, 3 random",
-            {**wide, "what": "big_bird", "block": block, "random": 3},
-            blocks,
-            _projected(lambda case: blocks, True),
-            extra_flops=projections,
-        )  # fmt: skip
-    )
+    case = {"what": "longformer", "window": window, "globals": 1}
+    found.append(layer("Longformer", f"window {window}, 1 global", seen, **case))
+    case = {"what": "big_bird", "block": block, "random": 3}
+    found.append(layer("BigBird", f"blocks of {block}, 3 random", big_bird(block, middle), **case))
     layers = 1 if quick else 12 if gpu else 4
     decoder = {**heads, "n": middle, "what": "x_transformers", "layers": layers}
     linear = layers * 2 * 12 * 512**2 * batch * middle

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
@@ -38,18 +39,16 @@ class System:
     seeds: int = 1
 
 
-class Data:
+class Data(Protocol):
     """Batches to train on, endless, and to be judged on, the same each time."""
 
-    def train(self, seed: int) -> Iterator[Batch]:
-        raise NotImplementedError
+    def train(self, seed: int) -> Iterator[Batch]: ...
 
-    def held_out(self) -> Iterator[Batch]:
-        raise NotImplementedError
+    def held_out(self) -> Iterator[Batch]: ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Streams(Data):
+class Streams:
     """Next-byte prediction: `rows` streams of consecutive windows of n bytes, each stream from its own place in the
     text; held-out text likewise, so that every system predicts the very same bytes.
 
@@ -83,7 +82,7 @@ class Streams(Data):
 
 
 @dataclasses.dataclass(frozen=True)
-class Masked(Data):
+class Masked:
     """Masked bytes: 15 % are to be told; of these 80 % are replaced by the mask, 10 % by a random byte (Devlin et al.
     2019, section 3.1)."""
 
@@ -112,7 +111,7 @@ class Masked(Data):
 
 
 @dataclasses.dataclass(frozen=True)
-class Images(Data):
+class Images:
     """Pixel by pixel: each of 17 grey levels from those before it, row by row, after a start.
 
     Attributes:

@@ -118,7 +118,7 @@ def _parse(argv: list[str]) -> list[str]:
         if argument.startswith(("--config=", "-config=")):
             path = argument.split("=", 1)[1].split(":")[0]
             if not pathlib.Path(path).is_file():
-                near = sorted(str(p) for p in pathlib.Path("configs").glob("*.py") if p.name not in ("__init__.py",))
+                near = sorted(str(p) for p in pathlib.Path("configs").rglob("*.py") if p.name != "__init__.py")
                 _fail(f"--config: there is no file {path}. There are: {', '.join(near) or 'none in configs/'}.")
     try:
         return flags.FLAGS(argv)

@@ -21,14 +21,13 @@ class DataConfig:
     targets: str = "targets"  # the column of the targets
     prefix: str = ""  # put before every input, e.g. "translate English to German: "
     metrics: tuple[str, ...] = ("exact_match",)  # of generated text, by name; see t2t.tasks.metrics
-    objective: Literal["", "causal_lm", "prefix_lm", "span_corruption"] = (
+    objective: Literal["", "causal_lm", "prefix_lm", "span_corruption", "masked_lm"] = (
         ""  # what plain text (`targets`) is turned into
     )
 
     data_dir: str | None = None  # where TFDS keeps its prepared datasets
-    vocabulary: str = (
-        "sentencepiece:8000"  # "bytes", a .model, a folder, or train one of so many pieces (also "bpe:8000")
-    )
+    vocabulary: str = ""  # "bytes", "pixels", a .model, a folder, or one to be trained: "sentencepiece:8000" (so many
+    # pieces), "bpe:…", "words:…"; "" for the task's own, and sentencepiece:8000 where it has none
 
     inputs_length: int = 512
     targets_length: int = 128

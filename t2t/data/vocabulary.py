@@ -5,12 +5,16 @@ import hashlib
 import json
 import pathlib
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from t2t.errors import DataError
 
 PAD = 0
+TRAINED = {"sentencepiece": "unigram", "bpe": "bpe", "words": "word"}  # names of those to train, and their model types
+LINE_END = "\N{SYMBOL FOR NEWLINE}"  # the word that stands for one
+BYTES = {"bytes": "utf-8", "pixels": "latin-1"}  # the names of byte vocabularies, and how text becomes bytes
 
 
 class Vocabulary:
@@ -79,10 +83,13 @@ class ByteVocabulary(Vocabulary):
     """UTF-8 bytes in ByT5's layout (Xue et al. 2022, section 3.1): pad 0, end 1, unknown 2, byte b is b + 3.
 
     As in ByT5, the sentinels are the last byte ids, descending from 258, and 125 more ids fill the table up to 384.
+
+    Args:
+      encoding: "latin-1" for text that stands for numbers from 0 to 255, a character each, such as pixels.
     """
 
-    def __init__(self, extra_ids: int = 125):
-        self.extra_ids = extra_ids
+    def __init__(self, extra_ids: int = 125, encoding: Literal["utf-8", "latin-1"] = "utf-8"):
+        self.extra_ids, self.encoding = extra_ids, encoding
         self.size = 3 + 256 + extra_ids
         self.sentinels = 100
 
@@ -91,18 +98,23 @@ class ByteVocabulary(Vocabulary):
 
     def encode(self, text: str) -> list[int]:
         try:
-            return [byte + 3 for byte in text.encode("utf-8")]
+            return [byte + 3 for byte in text.encode(self.encoding)]
         except UnicodeEncodeError as error:
+            if self.encoding == "latin-1":
+                raise DataError(
+                    f"The vocabulary 'pixels' has characters 0 to 255, found {text[error.start]!r} at character "
+                    f"{error.start}: use 'bytes' for text."
+                ) from None
             raise DataError(
                 f"The text holds an unpaired surrogate at character {error.start}, which UTF-8 cannot encode: "
                 "mend or remove it."
             ) from None
 
     def _decode(self, ids: Sequence[int]) -> str:
-        return bytes(i - 3 for i in ids if 3 <= i < 259).decode("utf-8", errors="replace")
+        return bytes(i - 3 for i in ids if 3 <= i < 259).decode(self.encoding, errors="replace")
 
     def spec(self) -> dict[str, Any]:
-        return {"name": "bytes", "extra_ids": self.extra_ids}
+        return {"name": "bytes" if self.encoding == "utf-8" else "pixels", "extra_ids": self.extra_ids}
 
 
 class SentencePieceVocabulary(Vocabulary):
@@ -188,10 +200,12 @@ def train_sentencepiece(
 ) -> SentencePieceVocabulary:
     """Trains a SentencePiece model of `size` pieces (or fewer, where the texts do not yield so many) on texts.
 
-    Text is not normalised and unknown characters fall back to bytes, so that decoding gives back what was encoded.
+    Text is not normalised and unknown characters fall back to bytes, so that decoding gives back what was encoded. Only
+    words are another matter: what is between spaces is a word, however many spaces; a line's end is a word; and unknown
+    ones are `unk_id`, a row of them one.
 
     Args:
-      model_type: "unigram" (Kudo 2018) or "bpe" (Sennrich et al. 2016).
+      model_type: "unigram" (Kudo 2018), "bpe" (Sennrich et al. 2016) or "word".
 
     Raises:
       DataError: texts too few or too uniform for a vocabulary.
@@ -200,27 +214,28 @@ def train_sentencepiece(
 
     import sentencepiece
 
-    out = io.BytesIO()
+    out, words = io.BytesIO(), model_type == "word"
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(t for t in texts if t),
-            model_writer=out,
-            vocab_size=size,
-            model_type=model_type,
-            pad_id=PAD,
-            eos_id=1,
-            unk_id=2,
-            bos_id=-1,
-            byte_fallback=True,
-            hard_vocab_limit=False,
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,
-            character_coverage=character_coverage,
-            split_by_unicode_script=False,  # words like I_TURN_LEFT may be one piece
-            max_sentence_length=1 << 16,
-            num_threads=1,
-            minloglevel=2,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=(f"{t} {LINE_END}" if words else t for t in texts if t),
+                model_writer=out,
+                vocab_size=size,
+                model_type=model_type,
+                pad_id=PAD,
+                eos_id=1,
+                unk_id=2,
+                bos_id=-1,
+                byte_fallback=not words,
+                hard_vocab_limit=False,
+                remove_extra_whitespaces=words,
+                character_coverage=character_coverage,
+                split_by_unicode_script=False,  # words like I_TURN_LEFT may be one piece
+                max_sentence_length=1 << 16,
+                num_threads=1,
+                minloglevel=2,
+                **(_line_ends(pathlib.Path(folder)) if words else {"normalization_rule_name": "identity"}),
+            )
     except RuntimeError as error:
         reason = re.sub(r"^.*\) \[[^]]*\] ?", "", str(error)).strip()
         raise DataError(
@@ -228,6 +243,14 @@ def train_sentencepiece(
             "ask for another size (at least 300 with byte fallback), or use vocabulary 'bytes'."
         ) from None
     return SentencePieceVocabulary(out.getvalue(), extra_ids)
+
+
+def _line_ends(folder: pathlib.Path) -> dict[str, str]:
+    """The settings that make a line's end the word `LINE_END`, and that a line's end again: tables of code points."""
+    rules = {"normalization": f"A\t20 {ord(LINE_END):X} 20\n", "denormalization": f"{ord(LINE_END):X}\tA\n"}
+    for name, rule in rules.items():
+        (folder / name).write_text(rule, encoding="utf-8")
+    return {f"{name}_rule_tsv": str(folder / name) for name in rules}
 
 
 def load(folder: pathlib.Path) -> Vocabulary:
@@ -241,8 +264,8 @@ def load(folder: pathlib.Path) -> Vocabulary:
     if not path.is_file():
         raise DataError(f"There is no vocabulary in {folder}: expected {path.name} there.")
     spec = json.loads(path.read_text(encoding="utf-8"))
-    if spec["name"] == "bytes":
-        return ByteVocabulary(spec["extra_ids"])
+    if spec["name"] in BYTES:
+        return ByteVocabulary(spec["extra_ids"], BYTES[spec["name"]])
     vocabulary = SentencePieceVocabulary(folder / spec["file"], spec["extra_ids"])
     if vocabulary.spec()["sha256"] != spec["sha256"]:
         raise DataError(f"{folder / spec['file']} is not the model that {path.name} was saved with: restore the file.")
@@ -250,14 +273,14 @@ def load(folder: pathlib.Path) -> Vocabulary:
 
 
 def from_name(name: str) -> Vocabulary | None:
-    """The vocabulary a config names: "bytes", or the path of a .model file or of a folder; None for one to be trained
-    ("sentencepiece:8000", see `trained_size`).
+    """The vocabulary a config names: "bytes", "pixels", or the path of a .model file or of a folder; None for one to be
+    trained ("sentencepiece:8000", see `trained_size`).
 
     Raises:
       DataError: none of these.
     """
-    if name == "bytes":
-        return ByteVocabulary()
+    if name in BYTES:
+        return ByteVocabulary(encoding=BYTES[name])
     if trained_size(name):
         return None
     path = pathlib.Path(name).expanduser()
@@ -266,12 +289,13 @@ def from_name(name: str) -> Vocabulary | None:
     if path.is_file() or path.suffix == ".model":
         return SentencePieceVocabulary(path)
     raise DataError(
-        f"Unknown vocabulary '{name}'. Expected 'bytes', 'sentencepiece:8000' (train one of 8,000 pieces on the "
-        "training texts), the path of a SentencePiece .model, or a folder with a saved vocabulary."
+        f"Unknown vocabulary '{name}'. Expected 'bytes', 'pixels', 'sentencepiece:8000' (train one of 8,000 pieces on "
+        "the training texts; also 'bpe:…', 'words:…'), the path of a SentencePiece .model, or a folder with a saved "
+        "vocabulary."
     )
 
 
 def trained_size(name: str) -> int | None:
-    """How many pieces "sentencepiece:8000" (or "bpe:8000") asks to train; None for any other name."""
-    match = re.fullmatch(r"(sentencepiece|bpe):(\d+)", name)
+    """How many pieces "sentencepiece:8000" (or "bpe:8000", "words:8000") asks to train; None for any other name."""
+    match = re.fullmatch(rf"({'|'.join(TRAINED)}):(\d+)", name)
     return int(match[2]) if match else None

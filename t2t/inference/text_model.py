@@ -187,12 +187,12 @@ class TextModel:
     def score_examples(self, examples: Sequence[Mapping[str, Any]]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Log-probabilities, and whether each is the likeliest token, of the counted targets of tokenised examples."""
         results: list[Any] = [None] * len(examples)
-        longest = max(self.inputs_length, self.targets_length)
+        limits = (self.inputs_length, self.targets_length)
         for batch, indices in evaluation_batches(
             examples,
             self.converter(),
             batch_size=self._rows(len(examples)),
-            buckets=buckets_up_to(longest),
+            buckets=sorted({*buckets_up_to(max(limits)), *limits}),
             on_too_long=self._too_long,
         ):
             logp, right = fetch(score_batch(self.params, self.place(batch), model=self.module))

@@ -27,17 +27,16 @@ class Attention(nn.Module):
 
     def setup(self):
         config = self.config
-        wide, narrow, axes = (config.heads, config.head_width), (config.width,), ("heads", "kv")
+        narrow, axes = (config.width,), ("heads", "kv")
 
-        def inward(role):
-            return Projection(
-                narrow, wide, ("embed", *axes), initializer(config, role), config.bias, config.compute_dtype
-            )
+        def inward(role, width):
+            wide, init = (config.heads, width), initializer(config, role)
+            return Projection(narrow, wide, ("embed", *axes), init, config.bias, config.compute_dtype)
 
-        self.query, self.key, self.value = inward("query"), inward("key"), inward("value")
-        self.out = Projection(
-            wide, narrow, (*axes, "embed"), initializer(config, "attention_out"), config.bias, config.compute_dtype
-        )
+        self.query, self.key = inward("query", config.head_width), inward("key", config.head_width)
+        self.value = inward("value", config.output_width)
+        wide, init = (config.heads, config.output_width), initializer(config, "attention_out")
+        self.out = Projection(wide, narrow, (*axes, "embed"), init, config.bias, config.compute_dtype)
         wanted = self.mechanism.parameters(sizes_of(config)).items()
         self.own = {name: declare(self, name, p) for name, p in wanted if not p.shared}
 
@@ -49,7 +48,12 @@ class Attention(nn.Module):
         key, value = self.key(context, frozen), self.value(context, frozen)
         if positions is not None and self.config.positions == "rotary":
             key = rotation_of(positions, self.config.rotary_width, self.config.rotary_base)(key)
-        return key, value
+        return self._widen(key), self._widen(value)
+
+    def _widen(self, x: jax.Array) -> jax.Array:
+        """Mechanisms see one width: zeros after the narrower of keys and values change no product."""
+        missing = self.config.mixing_width - x.shape[-1]
+        return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing))) if missing else x
 
     def __call__(
         self,
@@ -78,7 +82,7 @@ class Attention(nn.Module):
         """
         config = self.config
         conditions = conditions.replace(
-            scale=None if config.scale_attention else 1.0,
+            scale=config.head_width**-0.5 if config.scale_attention else 1.0,
             dropout_rate=config.attention_dropout,
             dropout_key=self.make_rng("dropout") if config.attention_dropout and self.has_rng("dropout") else None,
             dropout_over_queries=config.dropout_over_length,
@@ -86,6 +90,7 @@ class Attention(nn.Module):
         query, (key, value) = self.query(x), self.project(context) if projected is None else projected
         if rotation is not None:
             query, key = rotation(query), rotation(key)
+        query = self._widen(query)
         out, state = self.mechanism.apply(
             query,
             key,
@@ -95,7 +100,7 @@ class Attention(nn.Module):
             parameters={n: p.astype(config.compute_dtype) for n, p in {**self.own, **(shared or {})}.items()},
             source=None if context is None else Source(context, self.project),
         )
-        return self.out(out), state
+        return self.out(out[..., : config.output_width]), state
 
 
 class SharedParameters(nn.Module):
@@ -112,7 +117,7 @@ class SharedParameters(nn.Module):
 
 def sizes_of(config: LayerConfig) -> Sizes:
     """The sizes that mechanisms are told."""
-    return Sizes(width=config.width, heads=config.heads, head_width=config.head_width)
+    return Sizes(width=config.width, heads=config.heads, head_width=config.mixing_width)
 
 
 def declare(module: nn.Module, name: str, parameter: Parameter) -> jax.Array:

@@ -19,6 +19,7 @@ class LayerConfig:
     width: int  # d: the model's width
     heads: int  # h
     head_width: int | None = None  # k; None means width / heads
+    value_width: int | None = None  # of a head's values; None means head_width
     mlp_width: int  # f
 
     attention: AttentionConfig | tuple[AttentionConfig, ...] = Dense()  # several take turns, layer by layer
@@ -30,10 +31,11 @@ class LayerConfig:
     norm_epsilon: float = 1e-6
     bias: bool = True  # in the projections of attention and feed-forward
 
-    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
+    activation: Literal["relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = "relu"
     gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
 
     positions: Literal["relative_bias", "rotary", "learned", "sinusoidal", "none"] = "sinusoidal"
+    position_grid: tuple[int, ...] = ()  # learned positions are places in a grid of these sides; () for a line
     relative_buckets: int = 32
     relative_max_distance: int = 128
     rotary_base: float = 10_000.0
@@ -63,11 +65,19 @@ class LayerConfig:
                     "set head_width, or make width a multiple of heads."
                 )
             object.__setattr__(self, "head_width", self.width // self.heads)
+        for name in ("head_width", "value_width"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
         for name in ("dropout", "attention_dropout", "mlp_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name}: expected a rate in [0, 1), found {getattr(self, name)}.")
         if self.positions == "sinusoidal" and self.width % 2:
             raise ConfigError(f"positions 'sinusoidal' need an even width, found width {self.width}.")
+        if self.position_grid and (self.positions != "learned" or min(self.position_grid) < 1):
+            raise ConfigError(
+                f"position_grid: expected sides of at least 1 and positions 'learned', found {self.position_grid} and "
+                f"positions '{self.positions}': make it ()."
+            )
         if self.positions == "relative_bias" and (self.relative_buckets < 4 or self.relative_buckets % 2):
             raise ConfigError(
                 f"relative_buckets: expected an even number of at least 4, found {self.relative_buckets}."
@@ -86,6 +96,16 @@ class LayerConfig:
     @property
     def compute_dtype(self) -> jnp.dtype:
         return jnp.dtype(self.dtype)
+
+    @property
+    def output_width(self) -> int:
+        """The width of a head's values, and so of what it gives out."""
+        return self.head_width if self.value_width is None else self.value_width
+
+    @property
+    def mixing_width(self) -> int:
+        """The width of a head within its mechanism: the wider of keys and values."""
+        return max(self.head_width, self.output_width)
 
     @property
     def rotary_width(self) -> int:

@@ -12,6 +12,7 @@ ACTIVATIONS = {
     "relu": jax.nn.relu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),  # with the error function
     "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),  # GPT-2's and T5 v1.1's
+    "gelu_sigmoid": lambda x: x * jax.nn.sigmoid(1.702 * x),  # the Sparse Transformer's
     "silu": jax.nn.silu,
 }
 

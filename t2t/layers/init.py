@@ -20,12 +20,13 @@ Role = Literal["query", "key", "value", "attention_out", "mlp_in", "mlp_out", "l
 def initializer(config: LayerConfig, role: Role) -> nn.initializers.Initializer:
     """The initialiser of a parameter by its role in the layer."""
     d, h, k, f = config.width, config.heads, config.head_width, config.mlp_width
+    values = h * config.output_width
     if config.init == "t5":
         std = {
             "query": (d * k) ** -0.5,
             "key": d**-0.5,
             "value": d**-0.5,
-            "attention_out": (h * k) ** -0.5,
+            "attention_out": values**-0.5,
             "mlp_in": d**-0.5,
             "mlp_out": f**-0.5,
             "logits": d**-0.5,
@@ -38,7 +39,12 @@ def initializer(config: LayerConfig, role: Role) -> nn.initializers.Initializer:
         return initializers.normal(config.init_std * (config.residual_init_scale if back else 1.0))
     if role in ("embedding", "relative_bias"):
         return initializers.normal(d**-0.5)
-    in_features, out_features = {"attention_out": (h * k, d), "mlp_in": (d, f), "mlp_out": (f, d)}.get(role, (d, h * k))
+    in_features, out_features = {
+        "value": (d, values),
+        "attention_out": (values, d),
+        "mlp_in": (d, f),
+        "mlp_out": (f, d),
+    }.get(role, (d, h * k))
     bound = math.sqrt(6.0 / (in_features + out_features))
     if role == "logits":
         return initializers.glorot_uniform()

@@ -1,6 +1,7 @@
 """The whole model as one value: what its layers are (LayerConfig) and what stands around them."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from t2t.attention import AttentionConfig, Dense, Mechanism
@@ -50,6 +51,11 @@ class ModelConfig(LayerConfig):
         if self.vocab_size < 0:
             raise ConfigError(
                 f"vocab_size: expected at least 1, or 0 for the vocabulary's own, found {self.vocab_size}."
+            )
+        if self.position_grid and math.prod(self.position_grid) < self.max_length:
+            raise ConfigError(
+                f"position_grid {self.position_grid} has {math.prod(self.position_grid)} places, fewer than max_length "
+                f"{self.max_length}: make its first side longer."
             )
         if self.scale_logits and not self.tie_logits:
             raise ConfigError("scale_logits scales tied logits, found tie_logits False: set one or the other.")

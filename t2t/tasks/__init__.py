@@ -6,7 +6,7 @@ from t2t.tasks.objective import Objective
 from t2t.tasks.registry import get, names, register, tasks_of, unregister
 from t2t.tasks.task import Task
 
-from t2t.tasks import embedded, t5  # isort: skip  (they register)
+from t2t.tasks import embedded, images, t5  # isort: skip  (they register)
 from t2t.tasks.from_files import from_files
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "embedded",
     "from_files",
     "get",
+    "images",
     "names",
     "register",
     "t5",

@@ -9,11 +9,11 @@ import numpy as np
 
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import ConfigError, DataError, unknown
-from t2t.objectives import causal_lm, prefix_lm
+from t2t.objectives import causal_lm, masked_lm, prefix_lm
 from t2t.objectives.span_corruption import lengths as span_lengths
 from t2t.objectives.span_corruption import span_corruption
 
-Kind = Literal["causal_lm", "prefix_lm", "span_corruption"]
+Kind = Literal["causal_lm", "prefix_lm", "span_corruption", "masked_lm"]
 
 
 def tokenise(text: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
@@ -31,10 +31,11 @@ class Objective:
     """How plain text is learned from.
 
     Attributes:
-      kind: causal_lm, prefix_lm or span_corruption.
+      kind: causal_lm, prefix_lm or span_corruption; of encoders masked_lm, whose mask is the first sentinel.
       documents: True where every example is a document of its own, of which a random chunk is taken when it is long
         (anew in every epoch); False where examples are lines of one long text, which is cut into chunks end to end.
-      noise_density, mean_span: of span corruption.
+      noise_density: of span corruption and masked_lm.
+      mean_span: of span corruption.
     """
 
     kind: Kind
@@ -60,6 +61,8 @@ class Objective:
             return targets_length - 1
         if self.kind == "prefix_lm":
             return min(inputs_length, targets_length) - 1
+        if self.kind == "masked_lm":
+            return inputs_length
         raw, targets, _ = span_lengths(inputs_length, self.noise_density, self.mean_span)
         if targets > targets_length:
             raise DataError(
@@ -71,11 +74,16 @@ class Objective:
     def apply(
         self, tokens: np.ndarray, generator: np.random.Generator, vocabulary: Vocabulary, length: int
     ) -> dict[str, np.ndarray]:
-        """Tokens → inputs and targets, with their ends of sequence (a causal LM's chunk has one only where its document
-        ends). Of more than `length` tokens a random chunk of so many is taken."""
+        """Tokens → inputs and targets, with their ends of sequence (of a causal or masked LM only where a document
+        ends), and of a masked LM `loss_weights`. Of more than `length` tokens a random chunk of so many is taken."""
         if len(tokens) > length:
             start = int(generator.integers(0, len(tokens) - length + 1))
             tokens = tokens[start : start + length]
+        if self.kind == "masked_lm":
+            first = max(vocabulary.eos_id, vocabulary.unk_id) + 1
+            words = (first, vocabulary.sentinel(vocabulary.sentinels - 1))
+            inputs, weights = masked_lm(tokens, generator, vocabulary.sentinel(0), words, self.noise_density)
+            return {"inputs": inputs, "targets": np.asarray(tokens, np.int32), "loss_weights": weights}
         if self.kind != "causal_lm" and len(tokens) and tokens[-1] == vocabulary.eos_id:
             tokens = tokens[:-1]  # a document's end is neither given nor masked: both sides end with one of their own
         if self.kind == "causal_lm" or len(tokens) < 2:

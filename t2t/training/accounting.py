@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from t2t.attention import Sizes
+from t2t.layers.attention import sizes_of
 from t2t.models import ModelConfig
 
 # Peak bfloat16 FLOP/s of one device without sparsity, and its power in watts, from the makers' data sheets. Matched
@@ -38,11 +38,11 @@ KG_CO2_PER_KWH = 0.954 * 0.45359237  # 0.954 pounds, the average of power in the
 def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_length: int) -> float:
     """FLOPs of a forward pass over rows of these lengths, padding included: what the devices compute. Of a pattern the
     pairs that it allows are counted."""
-    d, inner, v = config.width, config.heads * config.head_width, config.vocab_size
+    d, inner, v = config.width, config.heads * (config.head_width + config.output_width), config.vocab_size
     n, m = encoder_length, decoder_length
-    sizes = Sizes(width=d, heads=config.heads, head_width=config.head_width)
+    sizes = sizes_of(config)
     feed_forward = 2 * d * config.mlp_width * (3 if config.gated else 2)
-    layer = 2 * 4 * d * inner + feed_forward  # projections and feed-forward, for a token
+    layer = 2 * 2 * d * inner + feed_forward  # projections and feed-forward, for a token
 
     def mixing(layers, mechanisms, length, causal):
         each = [mechanism.flops(length, length, sizes, causal=causal) for mechanism in mechanisms]
@@ -55,7 +55,7 @@ def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_
         total += config.decoder_layers * layer * m + mixing(config.decoder_layers, config.decoder_mechanisms, m, True)
     if config.architecture == "encoder-decoder":
         cross = config.cross_attention.flops(m, n, sizes, causal=False)
-        total += config.decoder_layers * (2 * 2 * d * inner * (n + m) + cross)
+        total += config.decoder_layers * (2 * d * inner * (n + m) + cross)
     return batch * (total + 2 * d * v * (m if config.decoder_layers else n))
 
 

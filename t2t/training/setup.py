@@ -19,6 +19,7 @@ from t2t.data import Vocabulary
 from t2t.data.consecutive import SegmentConverter
 from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
+from t2t.errors import ConfigError
 from t2t.inference.layout import make_converter
 from t2t.inference.text_model import check_fingerprint, check_vocabulary
 from t2t.models import Cache, ModelConfig, abstract_params, build, init_memory, param_count, restack
@@ -72,6 +73,7 @@ def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None])
     check_batch(mesh, config.train.batch_size, config.train.microbatches)
     shares = find_tasks(config)
     tasks = [task for task, _ in shares]
+    check_objectives(config, tasks)
     vocabulary = resolve_vocabulary(workdir, config, [task for task, share in shares if share], say)
     config = _with_vocabulary(config, vocabulary)
     model, schedule = build(config.model), make_schedule(config.train.schedule, config.train.steps)
@@ -135,6 +137,20 @@ def find_tasks(config: RunConfig) -> list[tuple[Task, float]]:
     if config.data.train:
         return [(registry.from_files(config.data), 1.0)]
     return registry.tasks_of(registry.get(config.task), config.data.data_dir)
+
+
+def check_objectives(config: RunConfig, tasks: list[Task]) -> None:
+    """Raises ConfigError where the model's architecture cannot learn what a task gives."""
+    encoder = config.model.architecture == "encoder"
+    for task in tasks:
+        kind = task.objective.kind if task.objective else None
+        if encoder != (kind == "masked_lm"):
+            raise ConfigError(
+                f"Task '{task.name}' has "
+                + (f"the objective '{kind}'" if kind else "inputs and targets of their own lengths")
+                + f", found model.architecture '{config.model.architecture}': "
+                + ("set data.objective to 'masked_lm' on plain text." if encoder else "masked_lm is for an 'encoder'.")
+            )
 
 
 def _with_vocabulary(config: RunConfig, vocabulary: Vocabulary) -> RunConfig:

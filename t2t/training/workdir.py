@@ -12,9 +12,11 @@ from t2t.checkpoints.digests import write_atomically
 from t2t.config import as_dict, difference
 from t2t.data import Vocabulary
 from t2t.data import vocabulary as vocabularies
-from t2t.errors import CheckpointError
+from t2t.errors import CheckpointError, ConfigError
 from t2t.tasks import Task
 from t2t.training.config import RunConfig
+
+DEFAULT_VOCABULARY = "sentencepiece:8000"
 
 # What may change when a run continues: how long, how often, how it is shown, laid out and decoded, but not what it
 # computes.
@@ -66,26 +68,38 @@ def save_config(workdir: pathlib.Path, config: RunConfig) -> None:
     write_atomically(workdir / "config.json", json.dumps(as_dict(config), indent=2) + "\n")
 
 
-def resolve_vocabulary(workdir: pathlib.Path, config: RunConfig, tasks: Iterable[Task], say: Any) -> Vocabulary:
+def resolve_vocabulary(workdir: pathlib.Path, config: RunConfig, tasks: list[Task], say: Any) -> Vocabulary:
     """The vocabulary of a run: the one in its workdir if it has begun; else the one its config names, or one trained on
     the inputs and targets of its tasks; and it is kept in the workdir."""
     folder = workdir / "vocabulary"
     if (folder / "vocabulary.json").is_file():
         return vocabularies.load(folder)
-    name = config.data.vocabulary
+    name = config.data.vocabulary or _own_vocabulary(tasks)
     if config.init_from:
         say(f"The vocabulary is that of {config.init_from}.")
         found = vocabularies.load(pathlib.Path(config.init_from).expanduser() / "vocabulary")
     elif (found := vocabularies.from_name(name)) is None:
         say(f"Training a vocabulary of {vocabularies.trained_size(name):,} pieces on the training texts …")
         found = vocabularies.train_sentencepiece(
-            training_texts(list(tasks), config.data.data_dir),
+            training_texts(tasks, config.data.data_dir),
             vocabularies.trained_size(name),
-            model_type="bpe" if name.startswith("bpe") else "unigram",
+            model_type=vocabularies.TRAINED[name.split(":")[0]],
         )
     if jax.process_index() == 0:
         found.save(folder)
     return found
+
+
+def _own_vocabulary(tasks: list[Task]) -> str:
+    """The name of the vocabulary that tasks ask for.
+
+    Raises:
+      ConfigError: they ask for several.
+    """
+    names = sorted({task.vocabulary for task in tasks if task.vocabulary})
+    if len(names) > 1:
+        raise ConfigError(f"The tasks have vocabularies of their own, {', '.join(names)}: choose data.vocabulary.")
+    return names[0] if names else DEFAULT_VOCABULARY
 
 
 def training_texts(tasks: list[Task], data_dir: str | None) -> Iterable[str]:

@@ -3,7 +3,6 @@ and its two memories, of hidden states and of keys and values, say the same."""
 
 import dataclasses
 import functools
-import importlib.util
 import pathlib
 import sys
 
@@ -22,7 +21,6 @@ B, D, H, K, N, T = 2, 8, 2, 3, 4, 12
 SIZES = Sizes(width=D, heads=H, head_width=K)
 ONE = np.ones((B, T), np.int32)
 DOCUMENTS = np.stack([np.repeat([0, 5, 6], [3, 6, 3]), np.repeat([1, 2, 3], [1, 10, 1])]).astype(np.int32)
-LIVE = importlib.util.find_spec("transformers") and importlib.util.find_spec("transformers.models.transfo_xl")
 
 
 def drawn(*shape, seed=0, scale=0.5):
@@ -72,16 +70,9 @@ def state_of(mechanism, length=T):
     return mechanism.init_state(B, length, SIZES, jnp.float32)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "golden",
-        pytest.param("live", marks=pytest.mark.skipif(not LIVE, reason="transformers 4.35.2 and PyTorch are not here")),
-    ],
-)
+@pytest.fixture(scope="module", params=transfo_xl.WAYS)
 def published(request):
-    """What the published model gave: from the golden file, and run again where it is installed."""
-    return dict(np.load(transfo_xl.GOLDEN)) if request.param == "golden" else transfo_xl.run()
+    return transfo_xl.found(request.param)
 
 
 @pytest.mark.parametrize("case", transfo_xl.CASES)

@@ -4,11 +4,18 @@ computes, with random weights, over three consecutive segments.
     python tests/attention/transfo_xl.py        writes tests/attention/golden/transformer_xl.npz
 """
 
+import importlib.util
 import pathlib
 
 import numpy as np
+import pytest
 
 GOLDEN = pathlib.Path(__file__).resolve().parent / "golden" / "transformer_xl.npz"
+LIVE = importlib.util.find_spec("transformers") and importlib.util.find_spec("transformers.models.transfo_xl")
+WAYS = [
+    "golden",
+    pytest.param("live", marks=pytest.mark.skipif(not LIVE, reason="transformers 4.35.2 and PyTorch are not here")),
+]
 SIZES = {"d_model": 8, "n_head": 2, "d_head": 3, "d_inner": 12, "n_layer": 2, "vocab_size": 11}
 BATCH, SEGMENT, SEGMENTS, MEMORY = 2, 4, 3, 6
 CASES = {
@@ -25,6 +32,11 @@ def weights(case: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarr
         name: (0.4 * generator.standard_normal(shape) + (name.endswith("layer_norm.weight"))).astype(np.float32)
         for name, shape in shapes.items()
     }
+
+
+def found(way: str) -> dict[str, np.ndarray]:
+    """What the published model gave: from the golden file, or run again where it is installed."""
+    return dict(np.load(GOLDEN)) if way == "golden" else run()
 
 
 def run() -> dict[str, np.ndarray]:

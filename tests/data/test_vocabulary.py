@@ -33,6 +33,29 @@ def test_bytes_round_trip(text):
     assert ByteVocabulary().decode(ByteVocabulary().encode(text)) == text
 
 
+def test_pixels_are_characters_of_their_own(tmp_path):
+    vocabulary = from_name("pixels")
+    text = bytes(range(256)).decode("latin-1")
+    assert vocabulary.encode(text) == list(range(3, 259))
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+    vocabulary.save(tmp_path)
+    assert load(tmp_path).fingerprint() == vocabulary.fingerprint() != ByteVocabulary().fingerprint()
+    with pytest.raises(DataError, match="characters 0 to 255, found '€' at character 1: use 'bytes'"):
+        vocabulary.encode("1€")
+
+
+def test_words_are_what_stands_between_spaces(tmp_path):
+    vocabulary = train_sentencepiece(["the cat sat", "the dog sat"] * 3, 100, model_type="word")
+    the, cat, sat, end = (vocabulary.encode(word)[0] for word in ("the", "cat", "sat", "\n"))
+    assert len({the, cat, sat, end, vocabulary.unk_id}) == 5
+    assert vocabulary.encode("the cow sat") == [the, vocabulary.unk_id, sat]
+    assert vocabulary.encode("the  cat\nthe sat \n") == [the, cat, end, the, sat, end]
+    assert vocabulary.decode([the, sat, end]) == "the sat \n"
+    vocabulary.save(tmp_path)
+    assert load(tmp_path).encode("the cat\n") == [the, cat, end]
+    assert trained_size("words:100") == 100
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁\x00\ufffd"), max_size=40))
 def test_a_trained_vocabulary_loses_nothing(text):
     vocabulary = _shared()

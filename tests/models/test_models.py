@@ -25,6 +25,7 @@ AXES = {
     ),
     "post": dict(norm_place="post", final_norm=False, positions="sinusoidal", scale_embeddings=True, logits_bias=True),
     "gpt": dict(positions="learned", activation="gelu_tanh"),
+    "grid": dict(positions="learned", position_grid=(2, 4, 3), value_width=5, activation="gelu_sigmoid"),
     "llama": dict(
         norm="rms",
         bias=False,

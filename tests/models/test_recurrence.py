@@ -1,7 +1,6 @@
 """Decoders with a memory: the published model over three segments, and memories as values that go in and come out."""
 
 import dataclasses
-import importlib.util
 import pathlib
 import sys
 
@@ -19,7 +18,6 @@ from t2t.attention import Compressive, Dense, TransformerXL
 from t2t.layers import to_scanned, to_unrolled
 from t2t.models import ModelConfig, abstract_params, build, init_cache, init_memory, memory_loss, reorder, repeat
 
-LIVE = importlib.util.find_spec("transformers") and importlib.util.find_spec("transformers.models.transfo_xl")
 XL = TransformerXL(memory=6)
 BASE = ModelConfig(
     architecture="decoder",
@@ -87,15 +85,9 @@ def with_cache(config, params, segments, length=4):
     return jnp.concatenate(outs, axis=1), cache
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "golden",
-        pytest.param("live", marks=pytest.mark.skipif(not LIVE, reason="transformers 4.35.2 and PyTorch are not here")),
-    ],
-)
+@pytest.fixture(scope="module", params=transfo_xl.WAYS)
 def published(request):
-    return dict(np.load(transfo_xl.GOLDEN)) if request.param == "golden" else transfo_xl.run()
+    return transfo_xl.found(request.param)
 
 
 @pytest.mark.parametrize("case", transfo_xl.CASES)

@@ -49,6 +49,17 @@ def test_the_chunks_are_the_text_end_to_end(text_file, objective):
     assert VOCABULARY.decode([t for c in chunks for t in c]) == text_file.read_text(encoding="utf-8")
 
 
+def test_a_masked_lm_hides_some_tokens_and_learns_those(text_file):
+    found = examples(text_file, "masked_lm", lengths=(64, 8))
+    assert VOCABULARY.decode(np.concatenate([e["targets"] for e in found])) == text_file.read_text(encoding="utf-8")
+    for example in found:
+        hidden = example["loss_weights"] > 0
+        assert 0 < hidden.sum() < len(hidden)
+        np.testing.assert_array_equal(example["inputs"][~hidden], example["targets"][~hidden])
+    inputs, hidden = (np.concatenate([e[name] for e in found]) for name in ("inputs", "loss_weights"))
+    assert (inputs == VOCABULARY.sentinel(0)).sum() / hidden.sum() == pytest.approx(0.8, abs=0.05)
+
+
 def test_one_long_text_is_cut_into_stretches(text_file):
     task = from_files(DataConfig(train=str(text_file), validation=str(text_file), objective="causal_lm"))
     whole = text_file.read_text(encoding="utf-8")

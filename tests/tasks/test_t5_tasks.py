@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tfds_folder import prepare
 
 from t2t import tasks
 from t2t.data import ByteVocabulary
@@ -10,38 +11,6 @@ from t2t.errors import DataError
 
 VOCABULARY = ByteVocabulary()
 LENGTHS = (512, 114)
-
-
-def prepare(folder, dataset: str, features, splits: dict[str, list[dict]]) -> None:
-    """Writes a data set as `tfds build … --file_format=array_record` does, without registering its class."""
-    import tensorflow_datasets as tfds
-
-    path, version = dataset.split(":")
-    name, _, config = path.partition("/")
-
-    def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=features(tfds), disable_shuffling=True)
-
-    def _split_generators(self, manager):
-        return {split: enumerate(examples) for split, examples in splits.items()}
-
-    with tfds.core.registered.skip_registration():
-        builder = type(
-            "".join(w.capitalize() for w in name.split("_")),
-            (tfds.core.GeneratorBasedBuilder,),
-            {
-                "name": name,
-                "VERSION": tfds.core.Version(version),
-                "_info": _info,
-                "_split_generators": _split_generators,
-                "_generate_examples": lambda self: None,
-                "pkg_dir_path": folder,
-                "__module__": __name__,
-                "BUILDER_CONFIGS": [tfds.core.BuilderConfig(name=config, version=version)] if config else [],
-            },
-        )
-        made = builder(data_dir=str(folder), file_format="array_record", **({"config": config} if config else {}))
-    made.download_and_prepare()
 
 
 def of_text(*names, **others):
@@ -359,6 +328,8 @@ def test_every_data_set_exists_in_tfds_at_its_version_with_its_labels():
         "wmt15_translate": "translate.wmt15",
         "wmt16_translate": "translate.wmt16",
         "wmt_t2t_translate": "translate.wmt_t2t",
+        "cifar10": "image_classification.cifar",
+        "downsampled_imagenet": None,
     }
     for task in _of_tfds():
         path, version = task.source.dataset.split(":")

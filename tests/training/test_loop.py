@@ -13,9 +13,11 @@ from t2t.checkpoints import steps
 from t2t.data.loader import Loader
 from t2t.errors import CheckpointError, ConfigError, DataError, UserError
 from t2t.inference import TextModel
+from t2t.tasks import from_files
 from t2t.training import Interrupted, train
 from t2t.training.distributed import Interruption
 from t2t.training.reporting import read_metrics
+from t2t.training.workdir import resolve_vocabulary
 
 EVERY_SECOND = {"eval_every": 3, "checkpoint_every": 2}
 
@@ -284,3 +286,43 @@ def test_a_measure_that_is_not_a_number_stays_out_of_every_json(folder, monkeypa
     for path in [*workdir.rglob("*.json"), workdir / "metrics.jsonl"]:
         assert "NaN" not in path.read_text(encoding="utf-8"), path
     assert json.loads((workdir / "eval" / "files.json").read_text(encoding="utf-8"))["odd"] is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "objective", "message"),
+    [
+        (
+            "encoder",
+            "causal_lm",
+            "objective 'causal_lm', found model.architecture 'encoder': set data.objective to",
+        ),
+        (
+            "encoder",
+            "",
+            "inputs and targets of their own lengths, found .* 'encoder': set data.objective to",
+        ),
+        (
+            "decoder",
+            "masked_lm",
+            "objective 'masked_lm', found model.architecture 'decoder': masked_lm is for an",
+        ),
+    ],
+)
+def test_an_objective_that_the_architecture_cannot_learn_is_refused(tmp_path, architecture, objective, message):
+    config = run_config(tmp_path)
+    layers = {"encoder_layers": int(architecture == "encoder"), "decoder_layers": int(architecture == "decoder")}
+    model = dataclasses.replace(config.model, architecture=architecture, **layers)
+    if objective:
+        data = dataclasses.replace(config.data, objective=objective, format="text")
+    else:
+        data = config.data
+    with pytest.raises(ConfigError, match=message):
+        train(dataclasses.replace(config, model=model, data=data), tmp_path / "run")
+
+
+def test_tasks_that_ask_for_several_vocabularies_are_refused(tmp_path):
+    config = run_config(tmp_path, {"vocabulary": ""})
+    own = [dataclasses.replace(from_files(config.data), vocabulary=name) for name in ("bytes", "pixels", "")]
+    assert resolve_vocabulary(tmp_path / "one", config, own[1:], print).spec()["name"] == "pixels"
+    with pytest.raises(ConfigError, match="bytes, pixels: choose data.vocabulary"):
+        resolve_vocabulary(tmp_path / "two", config, own, print)
