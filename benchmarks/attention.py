@@ -12,9 +12,10 @@ Sections (give one or more, or `all`):
     peers           PyTorch, transformers, x-transformers, jax.nn and tokamax (PYTHON has torch, transformers and
                     x-transformers; without --peer_python the peers in PyTorch are left out, aloud)
 
-Compilation is not counted. Sides are timed in turns, each after one call that is not counted; figures are medians.
-Run it on an otherwise idle machine. On a GPU everything is bfloat16, on a CPU float32. Sections are written into
---output as they end, each in the place of its last measurement on the same kind of device; those of others stay.
+Compilation is not counted. Sides are timed in turns, each after one call that is not counted; figures are the best of
+their rounds, which other work on the machine disturbs least. Run it on an otherwise idle machine. On a GPU everything
+is bfloat16, on a CPU float32. Sections are written into --output as they end, each in the place of its last measurement
+on the same kind of device; those of others stay.
 """
 
 import argparse

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from t2t.attention import Cost, Pattern
 
@@ -65,7 +64,7 @@ def forward_and_backward(function: Callable) -> Callable:
 
 
 def in_turns(sides: Mapping[str, Side], rounds: int, patience: float = 60.0) -> dict[str, float]:
-    """The median seconds of each side, timed in turns after one call that is not counted.
+    """The least seconds of each side, timed in turns after one call that is not counted.
 
     A side is left out of later rounds once they would take it beyond `patience` seconds in all.
     """
@@ -75,7 +74,7 @@ def in_turns(sides: Mapping[str, Side], rounds: int, patience: float = 60.0) -> 
         for name, side in sides.items():
             if turn == 0 or (turn + 1) * expected[name] <= patience:
                 times[name].append(side())
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def matmul_peak(dtype: str, n: int) -> float:

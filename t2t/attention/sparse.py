@@ -10,6 +10,7 @@ import numpy as np
 
 from t2t.attention.atoms import Causal
 from t2t.attention.attend import attend
+from t2t.attention.blind import first_blind
 from t2t.attention.cache import KVCache, WindowCache
 from t2t.attention.documents import positions_in_documents
 from t2t.attention.mechanism import Conditions, Mechanism
@@ -83,6 +84,7 @@ class Sparse(Mechanism):
     def _attend(self, query, key, value, conditions: Conditions, positions=None) -> jax.Array:
         """Attention by the pattern's geometry in the row; or by the positions in each document, where the pattern
         looks at more than distances and some document does not begin with the row (packing, padding ahead)."""
+        self._check_sight(conditions.pattern, query.shape[1], key.shape[1])
         segments = conditions.key_segments
         plain = functools.partial(attend, query, key, value, **conditions.keywords())
         if segments is None or query.shape[1] != key.shape[1] or all(p.shift_invariant for p in self.patterns):
@@ -91,6 +93,16 @@ class Sparse(Mechanism):
         moved = ((positions != jnp.arange(segments.shape[1])) & (segments > 0)).any()
         placed = conditions.replace(query_positions=positions, key_positions=positions)
         return jax.lax.cond(moved, lambda: attend(query, key, value, **placed.keywords()), plain)
+
+    def _check_sight(self, patterns: Pattern | tuple[Pattern, ...], n: int, m: int) -> None:
+        """Refuses patterns that leave a query nothing to see in any head: it would learn nothing, unseen."""
+        together = functools.reduce(Or, patterns if isinstance(patterns, tuple) else (patterns,))
+        blind = first_blind(together, n, m)
+        if blind is not None:
+            raise ValueError(
+                f"Sparse.pattern: {' and '.join(map(str, self.patterns))} leaves query {blind} of {n} nothing to see, "
+                "in all heads: let it see itself, with '| local(1)', or something else that is always there."
+            )
 
     def _kept(self, length: int) -> tuple[int, np.ndarray]:
         """How many positions before the present one a cache holds, and which it holds for ever."""

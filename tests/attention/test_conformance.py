@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_plan import PATTERNS as RANDOM_PATTERNS
 
 from t2t.attention import (
     attend,
@@ -273,6 +276,22 @@ def test_nothing_outside_the_pattern_has_influence(name):
     gradient = jax.grad(lambda v: run(q, k, v)[:, 50].sum())(v)
     assert (np.asarray(gradient)[:, hidden] == 0).all()
     assert (np.asarray(gradient)[:, ~hidden] != 0).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(RANDOM_PATTERNS, st.sampled_from(["reference", "tiles"]), st.integers(0, 2**16))
+def test_a_query_is_blind_to_the_rest_and_to_the_order_of_what_it_sees(pattern, implementation, seed):
+    """Causality is the case of `causal() & …`: the rest is then what comes after."""
+    n, generator = 40, np.random.default_rng(seed)
+    q, k, v, _ = arrays(n, n)
+    query = int(generator.integers(n))
+    seen = np.flatnonzero(pattern.mask(n)[query])
+    order = np.arange(n)
+    order[seen] = generator.permutation(seen)
+    shuffled = [x[:, order] for x in (k, v)]
+    wild = [x.at[:, np.setdiff1d(np.arange(n), seen)].set(1e6) for x in shuffled]
+    run = jax.jit(functools.partial(attend, pattern=pattern, implementation=implementation))
+    np.testing.assert_allclose(run(q, *wild)[:, query], run(q, k, v)[:, query], atol=2e-6)
 
 
 def test_sharded_over_batch_and_heads_equals_unsharded():
