@@ -18,6 +18,7 @@ ARROWS = {
     "layers": {"attention"} | PLAIN,
     "models": {"attention", "layers"} | PLAIN,
     "families": {"models", "layers", "attention"} | PLAIN,
+    "folders": {"families", "models", "checkpoints"} | PLAIN,
     "objectives": set(PLAIN),
     "data": {"objectives"} | PLAIN,
     "tasks": {"data", "objectives"} | PLAIN,

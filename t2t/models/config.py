@@ -25,9 +25,10 @@ class ModelConfig(LayerConfig):
     final_norm: bool = True  # after the last layer of each stack; post-norm models have none
     final_dropout: bool = False  # dropout after the final norm, as T5
     scale_embeddings: bool = False  # multiply token embeddings by sqrt(d), as the original Transformer
+    embedding_norm: bool = False  # a norm after token and position embeddings, as BERT and BART
     share_embeddings: bool = True  # encoder and decoder use one token table
     tie_logits: bool = True  # logits = states · token table
-    scale_logits: bool = False  # divide states by sqrt(d) before tied logits, as T5 v1.0
+    scale_logits: bool = False  # divide states by sqrt(d) before logits, as T5 v1.0
     logits_bias: bool = False
 
     stacking: Literal["unrolled", "scanned"] = "unrolled"
@@ -57,8 +58,6 @@ class ModelConfig(LayerConfig):
                 f"position_grid {self.position_grid} has {math.prod(self.position_grid)} places, fewer than max_length "
                 f"{self.max_length}: make its first side longer."
             )
-        if self.scale_logits and not self.tie_logits:
-            raise ConfigError("scale_logits scales tied logits, found tie_logits False: set one or the other.")
         self._check_attention()
 
     @property

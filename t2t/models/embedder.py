@@ -9,6 +9,7 @@ from flax import linen as nn
 from t2t.errors import DataError
 from t2t.layers.embedding import Embedding
 from t2t.layers.init import initializer
+from t2t.layers.norm import Norm
 from t2t.layers.positions import PositionEmbedding
 from t2t.layers.projection import Projection
 from t2t.models.config import ModelConfig
@@ -24,7 +25,8 @@ def check_length(config: ModelConfig, length: int) -> None:
 
 
 class Embedder(nn.Module):
-    """What goes into one stack: rows of a token table (perhaps shared with the other stack), scaled, with positions."""
+    """What goes into one stack: rows of a token table (perhaps shared with the other stack), scaled, with positions,
+    normed."""
 
     config: ModelConfig
 
@@ -38,7 +40,7 @@ class Embedder(nn.Module):
             x = x * jnp.asarray(math.sqrt(config.width), x.dtype)
         if config.positions in ("learned", "sinusoidal"):
             x = PositionEmbedding(config, config.max_length, name="positions")(x, positions)
-        return x
+        return Norm(config, name="norm")(x) if config.embedding_norm else x
 
 
 class Logits(nn.Module):
@@ -50,9 +52,9 @@ class Logits(nn.Module):
     def __call__(self, table: Embedding, x: jax.Array) -> jax.Array:
         """x [b n d] → [b n v]."""
         config = self.config
+        if config.scale_logits:
+            x = x * jnp.asarray(config.width**-0.5, x.dtype)
         if config.tie_logits:
-            if config.scale_logits:
-                x = x * jnp.asarray(config.width**-0.5, x.dtype)
             logits = table.logits(x)
         else:
             logits = Projection(

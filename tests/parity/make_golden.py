@@ -1,17 +1,17 @@
-"""Writes tests/golden/<case>.npz: what `peer.run` gives, for the tests that run without PyTorch.
+"""Writes tests/golden/<case>/: what `peer.write` gives, for the tests that run without PyTorch.
 
-PYTHONPATH=.:tests/parity python tests/parity/make_golden.py      (with the `parity` extra installed)
+PYTHONPATH=.:tests/parity python tests/parity/make_golden.py [CASE …]      (with the `parity` extra installed)
 """
 
 import pathlib
+import sys
 
-import numpy as np
 import peer
-from reference import CASES
+from cases import CASES
 
 if __name__ == "__main__":
-    folder = pathlib.Path(__file__).resolve().parent.parent / "golden"
-    folder.mkdir(exist_ok=True)
-    for case in CASES:
-        np.savez_compressed(folder / f"{case}.npz", **peer.run(case))
-        print(case, (folder / f"{case}.npz").stat().st_size)
+    for case in sys.argv[1:] or CASES:
+        folder = pathlib.Path(__file__).resolve().parent.parent / "golden" / case
+        folder.mkdir(parents=True, exist_ok=True)
+        peer.write(case, folder)
+        print(case, sum(p.stat().st_size for p in folder.iterdir()))

@@ -1,0 +1,128 @@
+"""BART (Lewis et al. 2020), mBART (Liu et al. 2020), Pegasus (Zhang et al. 2020) and Marian (Junczys-Dowmunt et al.
+2018): one family of names, four forms of the original Transformer.
+
+| | norms | after the embeddings | positions |
+|---|---|---|---|
+| BART | after each part | a norm | learned, the table has two rows in front that nothing reads |
+| mBART | before each part, and at the end | a norm | as BART's |
+| Pegasus | before each part, and at the end | – | sinusoidal, in the file too |
+| Marian | after each part | – | sinusoidal |
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.rows import Layout, Row, attention, linear, norm
+from t2t.models import ModelConfig
+
+FORMS = {  # model_type: (norm_place, embedding_norm, positions)
+    "bart": ("post", True, "learned"),
+    "mbart": ("pre", True, "learned"),
+    "pegasus": ("pre", False, "sinusoidal"),
+    "marian": ("post", False, "sinusoidal"),
+}
+
+
+def read(values: Values, tensors: Collection[str]) -> ModelConfig:
+    """Any of the four."""
+    place, embedding_norm, positions = FORMS[values["model_type"]]
+    names = ("layers", "attention_heads", "ffn_dim")
+    width, vocab, *encoder = need(values, "d_model", "vocab_size", *(f"encoder_{name}" for name in names))
+    decoder = need(values, *(f"decoder_{name}" for name in names))
+    refuse(values, **dict(zip(("decoder_attention_heads", "decoder_ffn_dim"), encoder[1:])))
+    refuse(values, share_encoder_decoder_embeddings=True)
+    return ModelConfig(
+        architecture="encoder-decoder",
+        vocab_size=vocab,
+        width=width,
+        heads=encoder[1],
+        mlp_width=encoder[2],
+        encoder_layers=encoder[0],
+        decoder_layers=decoder[0],
+        norm_place=place,
+        norm_epsilon=1e-5,
+        final_norm=place == "pre",
+        embedding_norm=embedding_norm,
+        activation=activation(values, "activation_function", "gelu"),
+        positions=positions,
+        max_length=values.get("max_position_embeddings", 1024),
+        scale_embeddings=values.get("scale_embedding", False),
+        dropout=values.get("dropout", 0.1),
+        attention_dropout=values.get("attention_dropout", 0.0),
+        mlp_dropout=values.get("activation_dropout", 0.0),
+        init="normal",
+        init_std=values.get("init_std", 0.02),
+        logits_bias=True,
+    )
+
+
+def write(config: ModelConfig, name: str) -> dict[str, Any]:
+    """The inverse of `read`."""
+    sides = {
+        f"{side}_{key}": value
+        for side in ("encoder", "decoder")
+        for key, value in (
+            ("layers", getattr(config, f"{side}_layers")),
+            ("attention_heads", config.heads),
+            ("ffn_dim", config.mlp_width),
+        )
+    }
+    classes = {"bart": "Bart", "mbart": "MBart", "pegasus": "Pegasus", "marian": "Marian"}
+    class_name = "MarianMTModel" if name == "marian" else f"{classes[name]}ForConditionalGeneration"
+    return {
+        "architectures": [class_name],
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocab_size,
+        "d_model": config.width,
+        **sides,
+        "num_hidden_layers": config.encoder_layers,
+        "activation_function": NAMES_OF_ACTIVATIONS[config.activation],
+        "max_position_embeddings": config.max_length,
+        "scale_embedding": config.scale_embeddings,
+        "dropout": config.dropout,
+        "attention_dropout": config.attention_dropout,
+        "activation_dropout": config.mlp_dropout,
+        "init_std": config.init_std,
+        "tie_word_embeddings": True,
+    }
+
+
+def rows(config: ModelConfig) -> list[Row]:
+    """Marian's names; all four have them."""
+    found = [Row("tokens/table", "model.shared.weight")]
+    found.append(Row("logits/bias", "final_logits_bias", Layout("kernel", inward=0, transposed=False)))
+    for side in ("encoder", "decoder"):
+        whole = f"model.{side}"
+        if config.positions == "learned":
+            table = Row(f"{side}_embedder/positions/table", f"{whole}.embed_positions.weight", Layout(skipped=2))
+            found.append(table)
+        if config.embedding_norm:
+            found += norm(f"{side}_embedder/norm", f"{whole}.layernorm_embedding")
+        if config.final_norm:
+            found += norm(f"{side}/norm", f"{whole}.layer_norm")
+        ours, theirs = f"{side}/layer_{{i}}", f"{whole}.layers.{{i}}"
+        names = ("q_proj", "k_proj", "v_proj", "out_proj")
+        parts = [("self_attention", "self_attn"), ("cross_attention", "encoder_attn")][: 1 + (side == "decoder")]
+        for part, module in parts:
+            found += norm(f"{ours}/{part}_norm", f"{theirs}.{module}_layer_norm")
+            found += attention(f"{ours}/{part}", f"{theirs}.{module}", names)
+        found += norm(f"{ours}/feed_forward_norm", f"{theirs}.final_layer_norm")
+        for a, b in (("in", "fc1"), ("out", "fc2")):
+            found += linear(f"{ours}/feed_forward/{a}", f"{theirs}.{b}")
+    return found
+
+
+SILENT = r"model\.(en|de)coder\.embed_tokens\.weight|lm_head\.weight"
+SINUSOIDS = r"|model\.(en|de)coder\.embed_positions\.weight"
+FAMILIES = tuple(
+    Family(
+        name,
+        read,
+        lambda config, name=name: write(config, name),
+        rows,
+        prefix="model.",
+        silent=SILENT + (SINUSOIDS if positions == "sinusoidal" else ""),
+    )
+    for name, (_, _, positions) in FORMS.items()
+)

@@ -1,0 +1,101 @@
+"""The names of parameters in public files, as data: one row for each tensor, the layers' numbers left open."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a tensor of a file lies there, beside the parameter that it is here.
+
+    Attributes:
+      kind: "same"; "flat": the parameter's axes are one there (biases of heads); "kernel": the axes of what goes in are
+        one, and those of what comes out.
+      inward: of a kernel: how many of the parameter's axes go in.
+      transposed: of a kernel: [out in] there.
+      part: which of how many equal parts, side by side along what comes out, the parameter is.
+      skipped: rows in front of a table that stand there alone.
+    """
+
+    kind: Literal["same", "flat", "kernel"] = "same"
+    inward: int = 1
+    transposed: bool = True
+    part: tuple[int, int] = (0, 1)
+    skipped: int = 0
+
+    def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
+        """The tensor's shape there, of a parameter's here."""
+        if self.kind == "same":
+            return (ours[0] + self.skipped, *ours[1:]) if ours else ours
+        if self.kind == "flat":
+            return (math.prod(ours) * self.part[1],)
+        sides = math.prod(ours[: self.inward]), math.prod(ours[self.inward :]) * self.part[1]
+        return sides[::-1] if self.transposed else sides
+
+    def read(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
+        """The parameter, of the shape `ours`, that a tensor holds: a view of it."""
+        return self._view(tensor, ours).reshape(ours)
+
+    def write(self, parameter: np.ndarray, tensor: np.ndarray) -> None:
+        """Puts a parameter into its place in a tensor."""
+        view = self._view(tensor, parameter.shape)
+        view[...] = parameter.reshape(view.shape)
+
+    def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
+        if self.kind == "same":
+            return tensor[self.skipped :] if self.skipped else tensor
+        i, of = self.part
+        if self.kind == "flat":
+            return tensor.reshape(of, -1)[i]
+        kernel = tensor.T if self.transposed else tensor
+        width = kernel.shape[1] // of
+        return kernel[:, i * width : (i + 1) * width]
+
+
+SAME, FLAT = Layout(), Layout("flat")
+LINEAR = Layout("kernel")  # PyTorch's Linear, [out in], into heads or a width
+LINEAR_OUT = Layout("kernel", inward=2)  # from heads
+CONV1D = Layout("kernel", transposed=False)  # GPT's, [in out]
+CONV1D_OUT = Layout("kernel", inward=2, transposed=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One tensor of a file and the parameter that it is.
+
+    Attributes:
+      ours: the parameter's path in an unrolled model, with slashes.
+      theirs: the tensor's name.
+      layout: see `Layout`.
+    """
+
+    ours: str
+    theirs: str
+    layout: Layout = SAME
+
+
+def linear(ours: str, theirs: str, *, bias: bool = True, layout: Layout = LINEAR) -> list[Row]:
+    """A projection from a width to a width, with its bias."""
+    rows = [Row(f"{ours}/kernel", f"{theirs}.weight", layout)]
+    return [*rows, Row(f"{ours}/bias", f"{theirs}.bias")] if bias else rows
+
+
+def norm(ours: str, theirs: str, *, bias: bool = True) -> list[Row]:
+    """A layer norm, or without a bias an RMS norm."""
+    rows = [Row(f"{ours}/scale", f"{theirs}.weight")]
+    return [*rows, Row(f"{ours}/bias", f"{theirs}.bias")] if bias else rows
+
+
+def attention(ours: str, theirs: str, names: Iterable[str], *, bias: bool = True) -> list[Row]:
+    """The projections to queries, keys and values, and back, under the names that they have in that order."""
+    *inward, out = names
+    rows = []
+    for role, name in zip(("query", "key", "value"), inward):
+        rows.append(Row(f"{ours}/{role}/kernel", f"{theirs}.{name}.weight", LINEAR))
+        if bias:
+            rows.append(Row(f"{ours}/{role}/bias", f"{theirs}.{name}.bias", FLAT))
+    return rows + linear(f"{ours}/out", f"{theirs}.{out}", bias=bias, layout=LINEAR_OUT)

@@ -1,0 +1,136 @@
+"""A folder as a config and parameters, tensor by tensor, each put where it is to be before the next is read."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from t2t.errors import CheckpointError, unknown
+from t2t.families import FAMILIES, Family
+from t2t.families.rows import Row
+from t2t.folders.places import Place, places
+from t2t.folders.tensors import Tensors, json_of
+from t2t.models import ModelConfig, abstract_params
+
+Shardings = Callable[[Any], Any]  # of the boxed shapes of parameters → their shardings
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What a folder holds.
+
+    Attributes:
+      config: of the model.
+      params: float32, unboxed.
+      family: whose names it has.
+      values: of its config.json.
+    """
+
+    config: ModelConfig
+    params: Any
+    family: Family
+    values: dict[str, Any]
+
+
+def load(
+    folder: str | pathlib.Path,
+    *,
+    shardings: Shardings | None = None,
+    **changes: Any,
+) -> Loaded:
+    """Reads a folder in Hugging Face's format.
+
+    Args:
+      shardings: where parameters are put; on the first device if not given.
+      **changes: of the config, in fields that change no parameter but how layers are stacked: `stacking="scanned"`,
+        `remat`, `dtype`, dropout.
+
+    Raises:
+      CheckpointError: no folder in this format, an unsupported family, tensors that are missing, unexpected or of other
+        shapes than config.json says, or files that are not whole.
+      ConfigError: a config.json that asks for what is not here.
+    """
+    folder = pathlib.Path(folder).expanduser()
+    values = values_of(folder)
+    family, tensors = family_of(values, folder), Tensors(folder)
+    config = dataclasses.replace(family.read(values, set(tensors)), **changes)
+    boxed = abstract_params(config)
+    shapes = nn.meta.unbox(boxed)
+    where = places(family.rows(config), config, shapes)
+    names = _names(where, family, tensors)
+    _check(where, names, family, tensors, folder)
+    placed = shardings(boxed) if shardings else jax.tree.map(lambda _: jax.devices()[0], shapes)
+    params = jax.tree.map(lambda _: None, shapes)
+    for path, place in where.items():
+        array = np.empty(place.shape, np.float32)
+        for index, row in place.rows:
+            array[index] = row.layout.read(tensors[names[row.theirs]], array[index].shape)
+        *parents, leaf = path.split("/")
+        node, of = params, placed
+        for parent in parents:
+            node, of = node[parent], of[parent]
+        node[leaf] = jax.device_put(array, of[leaf])
+    return Loaded(config, params, family, values)
+
+
+def values_of(folder: pathlib.Path) -> dict[str, Any]:
+    """The values of a folder's config.json.
+
+    Raises:
+      CheckpointError: there is none.
+    """
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"There is no config.json in {folder}: expected a folder in Hugging Face's format.")
+    return json_of(folder / "config.json")
+
+
+def family_of(values: dict[str, Any], folder: pathlib.Path) -> Family:
+    """The family that a config.json names.
+
+    Raises:
+      CheckpointError: none, or one that is not here.
+    """
+    name = values.get("model_type")
+    if name is None:
+        raise CheckpointError(f"{folder / 'config.json'} has no model_type: expected one of {', '.join(FAMILIES)}.")
+    if name not in FAMILIES:
+        raise CheckpointError(f"{folder / 'config.json'}: {unknown('model_type', name, FAMILIES)}")
+    return FAMILIES[name]
+
+
+def _names(where: dict[str, Place], family: Family, tensors: Tensors) -> dict[str, str]:
+    """The name in the folder of every tensor: without the family's prefix where no tensor there has it."""
+    wanted = {row.theirs for place in where.values() for _, row in place.rows}
+    bare = family.prefix and not any(name.startswith(family.prefix) for name in tensors)
+    return {name: name.removeprefix(family.prefix) if bare else name for name in wanted}
+
+
+def _check(
+    where: dict[str, Place], names: dict[str, str], family: Family, tensors: Tensors, folder: pathlib.Path
+) -> None:
+    """Raises CheckpointError with everything at once in which the tensors are not those of the config."""
+    wanted: dict[str, tuple[Row, tuple[int, ...]]] = {}
+    for place in where.values():
+        for index, row in place.rows:
+            wanted[names[row.theirs]] = row, place.shape[1:] if index else place.shape
+    missing = sorted(set(wanted) - set(tensors))
+    unexpected = sorted(n for n in tensors if n not in wanted and not family.says_nothing(n))
+    wrong = []
+    for name in sorted(set(wanted) & set(tensors)):
+        row, ours = wanted[name]
+        expected, found = row.layout.shape(ours), tensors.shape(name)
+        if expected != found:
+            wrong.append(f"{name}: expected {list(expected)}, found {list(found)}")
+    told = [
+        f"{len(items)} {kind}: {', '.join(items[:20])}{', …' if len(items) > 20 else ''}"
+        for kind, items in (("missing", missing), ("unexpected", unexpected), ("of another shape", wrong))
+        if items
+    ]
+    if told:
+        raise CheckpointError(
+            f"The tensors in {folder} are not those that its config.json describes. " + "; ".join(told) + "."
+        )

@@ -1,0 +1,61 @@
+"""Which tensors make which parameter: rows spelled out for every layer, whichever way layers are stacked."""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+
+from t2t.families.rows import Row
+from t2t.models import ModelConfig
+
+LAYER = re.compile(r"(encoder|decoder)/layer_\{i\}/(.*)")
+Index = tuple[int, ...]  # () for the whole parameter, (layer,) for one of a stack
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A parameter and the rows that fill it.
+
+    Attributes:
+      shape: of the parameter.
+      rows: (where in the parameter, the row with its layer's number).
+    """
+
+    shape: tuple[int, ...]
+    rows: list[tuple[Index, Row]]
+
+
+def places(rows: Iterable[Row], config: ModelConfig, shapes: Any) -> dict[str, Place]:
+    """The rows of a family for every parameter of a model, by its path.
+
+    Args:
+      shapes: the tree of the parameters' shapes.
+    """
+    found = {path: Place(leaf.shape, []) for path, leaf in by_path(shapes).items()}
+    for row in rows:
+        for path, index, spelled in _spelled(row, config):
+            found[path].rows.append((index, spelled))
+    return found
+
+
+def by_path(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree of dicts by their paths, with slashes."""
+    return {"/".join(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _spelled(row: Row, config: ModelConfig) -> Iterable[tuple[str, Index, Row]]:
+    match = LAYER.fullmatch(row.ours)
+    if not match:
+        yield row.ours, (), row
+        return
+    side, rest = match.groups()
+    turns = len(getattr(config, f"{side}_mechanisms"))
+    for i in range(getattr(config, f"{side}_layers")):
+        spelled = dataclasses.replace(row, theirs=row.theirs.format(i=i))
+        if config.stacking == "unrolled":
+            yield f"{side}/layer_{i}/{rest}", (), spelled
+        else:
+            block = f"block_{i % turns}/" if turns > 1 else ""
+            yield f"{side}/layers/{block}{rest}", (i // turns,), spelled

@@ -1,0 +1,100 @@
+"""The tensors of a folder: one safetensors file, or several with an index; read one at a time."""
+
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from t2t.errors import CheckpointError
+
+FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+class Tensors(Mapping[str, np.ndarray]):
+    """Tensors by name, each read from its file when it is asked for.
+
+    Raises:
+      CheckpointError: no file of tensors, one that is cut or whose header lies, an index that names files outside the
+        folder or tensors that are not where it says.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        if (folder / INDEX).is_file():
+            self._files = self._indexed(json_of(folder / INDEX))
+        elif (folder / FILE).is_file():
+            self._files = dict.fromkeys(self._open(FILE).keys(), FILE)
+        else:
+            raise CheckpointError(_nothing(folder))
+        self._opened: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._handle(name).get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, which is not read."""
+        return tuple(self._handle(name).get_slice(name).get_shape())
+
+    def _handle(self, name: str) -> Any:
+        file = self._files[name]
+        if file not in self._opened:
+            self._opened = {file: self._open(file)}  # one at a time: files are mapped, not read
+        return self._opened[file]
+
+    def _open(self, file: str) -> Any:
+        import safetensors
+
+        path = self.folder / file
+        if not path.is_file():
+            raise CheckpointError(f"{self.folder / INDEX} names {file}, which is not there: fetch the whole folder.")
+        try:
+            return safetensors.safe_open(str(path), framework="numpy")
+        except (safetensors.SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is no whole safetensors file ({error}): fetch it again.") from None
+
+    def _indexed(self, index: Mapping[str, Any]) -> dict[str, str]:
+        path, files = self.folder / INDEX, index.get("weight_map")
+        if not isinstance(files, dict) or not all(isinstance(f, str) for f in files.values()):
+            raise CheckpointError(f"{path}: expected a 'weight_map' from tensors to files, found {files!r:.60}.")
+        for file in set(files.values()):
+            if pathlib.PurePath(file).name != file:
+                raise CheckpointError(f"{path} names the file '{file}', which is not in the folder: it is not opened.")
+        inside = {file: set(self._open(file).keys()) for file in sorted(set(files.values()))}
+        lost = sorted(name for name, file in files.items() if name not in inside[file])
+        if lost:
+            raise CheckpointError(f"{path} names tensors that are not in their files: {', '.join(lost[:10])}.")
+        return files
+
+
+def json_of(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON object of a folder.
+
+    Raises:
+      CheckpointError: no JSON, or something other than an object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is no JSON ({error}): fetch it again.") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: expected an object, found {type(found).__name__}.")
+    return found
+
+
+def _nothing(folder: pathlib.Path) -> str:
+    pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(p.name for p in folder.glob("*.pt"))
+    if not pickles:
+        return f"There is no {FILE} in {folder}: expected a folder in Hugging Face's format."
+    return (
+        f"{folder} has its tensors in {pickles[0]} alone, a pickle, which can run any code when it is opened: it is not. "
+        'Where that is safe, turn it into safetensors: python -c "import torch, safetensors.torch as s; '
+        f"s.save_file({{k: v.clone() for k, v in torch.load('{pickles[0]}', weights_only=True).items()}}, '{FILE}')\""
+    )
