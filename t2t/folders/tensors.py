@@ -94,7 +94,7 @@ def _nothing(folder: pathlib.Path) -> str:
     if not pickles:
         return f"There is no {FILE} in {folder}: expected a folder in Hugging Face's format."
     return (
-        f"{folder} has its tensors in {pickles[0]} alone, a pickle, which can run any code when it is opened: it is not. "
-        'Where that is safe, turn it into safetensors: python -c "import torch, safetensors.torch as s; '
-        f"s.save_file({{k: v.clone() for k, v in torch.load('{pickles[0]}', weights_only=True).items()}}, '{FILE}')\""
+        f"{folder} has its tensors in {pickles[0]} alone, a pickle, which can run any code when it is opened: it is "
+        'not. Where that is safe, turn it into safetensors: python -c "import torch, safetensors.torch as s; '
+        f"d = torch.load('{pickles[0]}', weights_only=True); s.save_file({{k: d[k].clone() for k in d}}, '{FILE}')\""
     )

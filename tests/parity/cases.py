@@ -1,4 +1,4 @@
-"""The models that are held against Hugging Face's: a class and its config, and inputs; the folder and the results are the
+"""The models that are held against Hugging Face's: a class and its config, and inputs; folders and results are the
 peer's.
 
 A case is a row: (class, config class, settings). What is drawn at random is drawn anew, and none of it is degenerate.

@@ -1,8 +1,8 @@
-"""t2t equals Hugging Face's PyTorch models: it reads their folders, and has their logits, loss, every gradient under the
-tensors' names, greedy and beam outputs token for token; and they read its folders.
+"""t2t equals Hugging Face's PyTorch models: it reads their folders, and has their logits, loss, every gradient under
+the tensors' names, greedy and beam outputs token for token; and they read its folders.
 
-The golden folders are those that the PyTorch models wrote, with what they gave; where PyTorch is installed they are made
-again.
+The golden folders are those that the PyTorch models wrote, with what they gave; where PyTorch is installed they are
+made again.
 """
 
 import importlib.util
