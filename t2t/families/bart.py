@@ -12,8 +12,11 @@
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
 from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
 from t2t.families.rows import Layout, Row, attention, linear, norm
+from t2t.layers.positions import sinusoids
 from t2t.models import ModelConfig
 
 FORMS = {  # model_type: (norm_place, embedding_norm, positions)
@@ -113,6 +116,12 @@ def rows(config: ModelConfig) -> list[Row]:
     return found
 
 
+def sinusoids_in_file(config: ModelConfig) -> dict[str, np.ndarray]:
+    """Pegasus' folders hold the sinusoids of both stacks."""
+    names = (f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder"))
+    return dict.fromkeys(names, sinusoids(config.max_length, config.width))
+
+
 SILENT = r"model\.(en|de)coder\.embed_tokens\.weight|lm_head\.weight"
 SINUSOIDS = r"|model\.(en|de)coder\.embed_positions\.weight"
 FAMILIES = tuple(
@@ -122,6 +131,7 @@ FAMILIES = tuple(
         lambda config, name=name: write(config, name),
         rows,
         prefix="model.",
+        constants=sinusoids_in_file if name == "pegasus" else lambda config: {},
         silent=SILENT + (SINUSOIDS if positions == "sinusoidal" else ""),
     )
     for name, (_, _, positions) in FORMS.items()

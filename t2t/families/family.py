@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from t2t.errors import ConfigError
 from t2t.families.rows import Row
 from t2t.models import ModelConfig
@@ -23,6 +25,7 @@ class Family:
       write: a config → the values of config.json that are the model's.
       rows: a config → a row for every parameter.
       prefix: of all tensors but those of heads, which a folder without heads leaves out.
+      constants: a config → tensors that folders hold and that are no parameters here, written for other readers.
       silent: names of tensors, as a regular expression, that folders may hold and that say nothing: copies of tied
         tensors, and buffers.
     """
@@ -32,6 +35,7 @@ class Family:
     write: Callable[[ModelConfig], dict[str, Any]]
     rows: Callable[[ModelConfig], list[Row]]
     prefix: str = ""
+    constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda config: {}
     silent: str = "(?!)"
 
     def says_nothing(self, tensor: str) -> bool:

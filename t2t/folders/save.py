@@ -58,11 +58,14 @@ def save(
     _check_described(config, kin.read(described, {row.theirs for row in kin.rows(config)}), family)
     pieces = _pieces(kin, config, params)
     kind = np.dtype(np.float32 if dtype == "float32" else ml_dtypes.bfloat16)
+    constants = kin.constants(config)  # float32 always: rounded sinusoids are others
     sizes = {name: math.prod(_shape(parts)) * kind.itemsize for name, parts in pieces.items()}
+    sizes |= {name: table.nbytes for name, table in constants.items()}
     files = _files(sizes, shard_bytes)
     folder.mkdir(parents=True, exist_ok=True)
     for file, names in files.items():
-        save_file({name: _tensor(pieces[name], kind) for name in names}, str(folder / file), {"format": "pt"})
+        tensors = {n: constants[n] if n in constants else _tensor(pieces[n], kind) for n in names}
+        save_file(tensors, str(folder / file), {"format": "pt"})
     (folder / INDEX).unlink(missing_ok=True)
     if len(files) > 1:
         index = {

@@ -71,7 +71,9 @@ def write(case: str, folder: pathlib.Path) -> None:
 
 def logits(folder: pathlib.Path, case: str) -> np.ndarray:
     """The logits of a folder, read by transformers, for the inputs of a case."""
-    made = getattr(transformers, CASES[case][0]).from_pretrained(folder, attn_implementation="eager").float().eval()
+    # In float32 from the start: sinusoids that are made in 16 bits stay rounded.
+    kind = getattr(transformers, CASES[case][0])
+    made = kind.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
     given = {k: torch.tensor(v) for k, v in inputs(case).items()}
     more = {}
     if made.config.is_encoder_decoder:
