@@ -1,12 +1,12 @@
 """The published systems, as configurations of the same modules, and their public folders' names."""
 
 from t2t.errors import ConfigError, unknown
-from t2t.families import bart, gpt, t5, transformer
+from t2t.families import bart, bert, gpt, t5, transformer
 from t2t.families.family import Family
 from t2t.models import ModelConfig
 
 SIZES: dict[str, ModelConfig] = {**transformer.SIZES, **t5.SIZES, **gpt.SIZES}
-FAMILIES: dict[str, Family] = {family.name: family for family in (*bart.FAMILIES, *gpt.FAMILIES, *t5.FAMILIES)}
+FAMILIES: dict[str, Family] = {family.name: family for kin in (bart, bert, gpt, t5) for family in kin.FAMILIES}
 
 
 def get(name: str) -> ModelConfig:

@@ -49,6 +49,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         embedding_norm=embedding_norm,
         activation=activation(values, "activation_function", "gelu"),
         positions=positions,
+        position_offset=2 if positions == "learned" else 0,
         max_length=values.get("max_position_embeddings", 1024),
         scale_embeddings=values.get("scale_embedding", False),
         dropout=values.get("dropout", 0.1),
@@ -98,7 +99,7 @@ def rows(config: ModelConfig) -> list[Row]:
     for side in ("encoder", "decoder"):
         whole = f"model.{side}"
         if config.positions == "learned":
-            table = Row(f"{side}_embedder/positions/table", f"{whole}.embed_positions.weight", Layout(skipped=2))
+            table = Row(f"{side}_embedder/positions/table", f"{whole}.embed_positions.weight")
             found.append(table)
         if config.embedding_norm:
             found += norm(f"{side}_embedder/norm", f"{whole}.layernorm_embedding")

@@ -18,19 +18,17 @@ class Layout:
       inward: of a kernel: how many of the parameter's axes go in.
       transposed: of a kernel: [out in] there.
       part: which of how many equal parts, side by side along what comes out, the parameter is.
-      skipped: rows in front of a table that stand there alone.
     """
 
     kind: Literal["same", "flat", "kernel"] = "same"
     inward: int = 1
     transposed: bool = True
     part: tuple[int, int] = (0, 1)
-    skipped: int = 0
 
     def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
         """The tensor's shape there, of a parameter's here."""
         if self.kind == "same":
-            return (ours[0] + self.skipped, *ours[1:]) if ours else ours
+            return ours
         if self.kind == "flat":
             return (math.prod(ours) * self.part[1],)
         sides = math.prod(ours[: self.inward]), math.prod(ours[self.inward :]) * self.part[1]
@@ -47,7 +45,7 @@ class Layout:
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
         if self.kind == "same":
-            return tensor[self.skipped :] if self.skipped else tensor
+            return tensor
         i, of = self.part
         if self.kind == "flat":
             return tensor.reshape(of, -1)[i]

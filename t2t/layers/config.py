@@ -35,6 +35,7 @@ class LayerConfig:
     gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
 
     positions: Literal["relative_bias", "rotary", "learned", "sinusoidal", "none"] = "sinusoidal"
+    position_offset: int = 0  # rows in front of the learned table that no position reads (RoBERTa, BART: 2)
     position_grid: tuple[int, ...] = ()  # learned positions are places in a grid of these sides; () for a line
     relative_buckets: int = 32
     relative_max_distance: int = 128
@@ -73,6 +74,11 @@ class LayerConfig:
                 raise ConfigError(f"{name}: expected a rate in [0, 1), found {getattr(self, name)}.")
         if self.positions == "sinusoidal" and self.width % 2:
             raise ConfigError(f"positions 'sinusoidal' need an even width, found width {self.width}.")
+        if self.position_offset and (self.positions != "learned" or self.position_grid or self.position_offset < 0):
+            raise ConfigError(
+                f"position_offset: expected 0 or more rows of a learned table, found {self.position_offset} with "
+                f"positions '{self.positions}' and position_grid {self.position_grid}: make it 0."
+            )
         if self.position_grid and (self.positions != "learned" or min(self.position_grid) < 1):
             raise ConfigError(
                 f"position_grid: expected sides of at least 1 and positions 'learned', found {self.position_grid} and "

@@ -13,14 +13,16 @@ class Embedding(nn.Module):
 
     Attributes:
       vocab_size: v.
+      width: d.
     """
 
     config: LayerConfig
     vocab_size: int
+    width: int
 
     def setup(self):
         init = nn.with_logical_partitioning(initializer(self.config, "embedding"), ("vocab", "embed"))
-        self.table = self.param("table", init, (self.vocab_size, self.config.width), jnp.float32)
+        self.table = self.param("table", init, (self.vocab_size, self.width), jnp.float32)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """tokens int [b n] → [b n d] in the dtype of the computation."""

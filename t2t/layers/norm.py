@@ -1,4 +1,4 @@
-"""Normalisation over the model's width, in float32 whatever the dtype of the computation."""
+"""Normalisation over a width, in float32 whatever the dtype of the computation."""
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,10 @@ class Norm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [... d] → [... d] in the dtype of the computation."""
-        config = self.config
+        """x [... d], of whatever width → [... d] in the dtype of the computation."""
+        config, width = self.config, x.shape[-1]
         scale = self.param(
-            "scale", nn.with_logical_partitioning(nn.initializers.ones, ("embed",)), (config.width,), jnp.float32
+            "scale", nn.with_logical_partitioning(nn.initializers.ones, ("embed",)), (width,), jnp.float32
         )
         x = x.astype(jnp.float32)
         if config.norm == "layer":
@@ -25,6 +25,6 @@ class Norm(nn.Module):
         x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), -1, keepdims=True) + config.norm_epsilon) * scale
         if config.norm == "layer":
             x = x + self.param(
-                "bias", nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)), (config.width,), jnp.float32
+                "bias", nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)), (width,), jnp.float32
             )
         return x.astype(config.compute_dtype)

@@ -74,25 +74,25 @@ class PositionEmbedding(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, positions: jax.Array | None) -> jax.Array:
-        """x [b n d], positions int [b n] or None for 0 … n−1 → [b n d]."""
-        config = self.config
+        """x [b n d], of whatever width, positions int [b n] or None for 0 … n−1 → [b n d]."""
+        config, width = self.config, x.shape[-1]
         if config.position_grid:
-            table = self._grid()
+            table = self._grid(width)
         elif config.positions == "learned":
-            table = self._learned("table", self.max_length)
+            table = self._learned("table", config.position_offset + self.max_length, width)[config.position_offset :]
         else:
-            table = jnp.asarray(sinusoids(self.max_length, config.width))
+            table = jnp.asarray(sinusoids(self.max_length, width))
         rows = table[None, : x.shape[1]] if positions is None else jnp.take(table, positions, axis=0)
         return x + rows.astype(x.dtype)
 
-    def _learned(self, name: str, rows: int) -> jax.Array:
+    def _learned(self, name: str, rows: int, width: int) -> jax.Array:
         init = nn.with_logical_partitioning(initializer(self.config, "embedding"), (None, "embed"))
-        return self.param(name, init, (rows, self.config.width), jnp.float32)
+        return self.param(name, init, (rows, width), jnp.float32)
 
-    def _grid(self) -> jax.Array:
+    def _grid(self, width: int) -> jax.Array:
         """A row for each of max_length places, the last side fastest: the sum of one table for each side (Child et al.
         2019, section 5.3)."""
         sides = self.config.position_grid
-        tables = [self._learned(f"table_{axis}", side) for axis, side in enumerate(sides)]
+        tables = [self._learned(f"table_{axis}", side, width) for axis, side in enumerate(sides)]
         place = np.unravel_index(np.arange(self.max_length), sides)
         return sum(jnp.take(table, index, axis=0) for table, index in zip(tables, place))

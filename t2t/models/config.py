@@ -26,10 +26,15 @@ class ModelConfig(LayerConfig):
     final_dropout: bool = False  # dropout after the final norm, as T5
     scale_embeddings: bool = False  # multiply token embeddings by sqrt(d), as the original Transformer
     embedding_norm: bool = False  # a norm after token and position embeddings, as BERT and BART
+    embedding_width: int | None = None  # of all tables of embeddings, then projected to d (ALBERT, ELECTRA); None: d
+    token_types: int = 0  # of encoders: kinds of token, each with a row that is added to its embedding (BERT: 2)
     share_embeddings: bool = True  # encoder and decoder use one token table
     tie_logits: bool = True  # logits = states · token table
     scale_logits: bool = False  # divide states by sqrt(d) before logits, as T5 v1.0
     logits_bias: bool = False
+    logits_transform: Literal["", "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = (
+        ""  # a dense layer with this activation, and a norm, between states and logits, as BERT
+    )
 
     stacking: Literal["unrolled", "scanned"] = "unrolled"
     remat: Literal["none", "dots", "full"] = (
@@ -58,7 +63,19 @@ class ModelConfig(LayerConfig):
                 f"position_grid {self.position_grid} has {math.prod(self.position_grid)} places, fewer than max_length "
                 f"{self.max_length}: make its first side longer."
             )
+        if self.tie_logits and self.embedding_width is not None and not self.logits_transform:
+            raise ConfigError(
+                f"embedding_width {self.embedding_width} with tied logits needs a logits_transform from width "
+                f"{self.width} to it: set logits_transform, or tie_logits to False."
+            )
+        if self.token_types and self.architecture != "encoder":
+            raise ConfigError(f"token_types are of architecture 'encoder', found '{self.architecture}': make them 0.")
         self._check_attention()
+
+    @property
+    def table_width(self) -> int:
+        """The width of the tables of embeddings."""
+        return self.width if self.embedding_width is None else self.embedding_width
 
     @property
     def encoder_mechanisms(self) -> tuple[Mechanism, ...]:

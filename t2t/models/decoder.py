@@ -55,7 +55,7 @@ class Decoder(nn.Module):
 
     def setup(self):
         config = self.config
-        self.tokens = Embedding(config, config.vocab_size)
+        self.tokens = Embedding(config, config.vocab_size, config.table_width)
         self.decoder_embedder = Embedder(config)
         self.decoder = decoder_stack(config, cross=False)
         self.logits = Logits(config)

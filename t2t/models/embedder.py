@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from t2t.errors import DataError
 from t2t.layers.embedding import Embedding
+from t2t.layers.feed_forward import ACTIVATIONS
 from t2t.layers.init import initializer
 from t2t.layers.norm import Norm
 from t2t.layers.positions import PositionEmbedding
@@ -24,6 +25,12 @@ def check_length(config: ModelConfig, length: int) -> None:
         )
 
 
+def dense(config: ModelConfig, name: str, inward: int, outward: int) -> Projection:
+    """A projection with a bias between widths of a model."""
+    init = initializer(config, "logits")
+    return Projection((inward,), (outward,), ("embed", None), init, True, config.compute_dtype, name=name)
+
+
 class Embedder(nn.Module):
     """What goes into one stack: rows of a token table (perhaps shared with the other stack), scaled, with positions,
     normed."""
@@ -31,8 +38,10 @@ class Embedder(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, table: Embedding, tokens: jax.Array, positions: jax.Array | None) -> jax.Array:
-        """tokens int [b n] → [b n d]."""
+    def __call__(
+        self, table: Embedding, tokens: jax.Array, positions: jax.Array | None, types: jax.Array | None = None
+    ) -> jax.Array:
+        """tokens int [b n], and where the model has them types int [b n], 0 where not given → [b n d]."""
         config = self.config
         check_length(config, tokens.shape[1])
         x = table(tokens)
@@ -40,7 +49,15 @@ class Embedder(nn.Module):
             x = x * jnp.asarray(math.sqrt(config.width), x.dtype)
         if config.positions in ("learned", "sinusoidal"):
             x = PositionEmbedding(config, config.max_length, name="positions")(x, positions)
-        return Norm(config, name="norm")(x) if config.embedding_norm else x
+        if config.token_types:
+            init = nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed"))
+            rows = self.param("types", init, (config.token_types, config.table_width), jnp.float32)
+            x = x + (rows[:1] if types is None else jnp.take(rows, types, axis=0)).astype(x.dtype)
+        if config.embedding_norm:
+            x = Norm(config, name="norm")(x)
+        if config.embedding_width is not None:
+            x = dense(config, "projection", config.table_width, config.width)(x)
+        return x
 
 
 class Logits(nn.Module):
@@ -52,13 +69,16 @@ class Logits(nn.Module):
     def __call__(self, table: Embedding, x: jax.Array) -> jax.Array:
         """x [b n d] → [b n v]."""
         config = self.config
+        if config.logits_transform:
+            x = ACTIVATIONS[config.logits_transform](dense(config, "transform", config.width, config.table_width)(x))
+            x = Norm(config, name="norm")(x)
         if config.scale_logits:
             x = x * jnp.asarray(config.width**-0.5, x.dtype)
         if config.tie_logits:
             logits = table.logits(x)
         else:
             logits = Projection(
-                (config.width,),
+                (x.shape[-1],),
                 (config.vocab_size,),
                 ("embed", "vocab"),
                 initializer(config, "logits"),

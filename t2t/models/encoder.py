@@ -34,19 +34,24 @@ class Encoder(nn.Module):
 
     def setup(self):
         config = self.config
-        self.tokens = Embedding(config, config.vocab_size)
+        self.tokens = Embedding(config, config.vocab_size, config.table_width)
         self.encoder_embedder = Embedder(config)
         self.encoder = encoder_stack(config)
         self.logits = Logits(config)
 
     def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Reads encoder_inputs, encoder_segments and encoder_positions → logits float32 [b n v]."""
-        states = self.encode(batch["encoder_inputs"], batch.get("encoder_segments"), batch.get("encoder_positions"))
+        """Reads encoder_ inputs, segments, positions and types → logits float32 [b n v]."""
+        around = (batch.get(f"encoder_{name}") for name in ("segments", "positions", "types"))
+        states = self.encode(batch["encoder_inputs"], *around)
         return self.logits(self.tokens, states)
 
     def encode(
-        self, tokens: jax.Array, segments: jax.Array | None = None, positions: jax.Array | None = None
+        self,
+        tokens: jax.Array,
+        segments: jax.Array | None = None,
+        positions: jax.Array | None = None,
+        types: jax.Array | None = None,
     ) -> jax.Array:
-        """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … where not given."""
-        x = self.encoder_embedder(self.tokens, tokens, positions)
+        """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … and types 0 where not given."""
+        x = self.encoder_embedder(self.tokens, tokens, positions, types)
         return self.encoder(x, Surroundings(segments=segments, positions=positions))[0]

@@ -23,9 +23,9 @@ class EncoderDecoder(nn.Module):
 
     def setup(self):
         config = self.config
-        self.tokens = Embedding(config, config.vocab_size)
+        self.tokens = Embedding(config, config.vocab_size, config.table_width)
         if not config.share_embeddings:
-            self.decoder_tokens = Embedding(config, config.vocab_size)
+            self.decoder_tokens = Embedding(config, config.vocab_size, config.table_width)
         self.encoder_embedder, self.decoder_embedder = Embedder(config), Embedder(config)
         self.encoder, self.decoder = encoder_stack(config), decoder_stack(config, cross=True)
         self.logits = Logits(config)

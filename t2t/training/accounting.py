@@ -56,7 +56,9 @@ def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_
     if config.architecture == "encoder-decoder":
         cross = config.cross_attention.flops(m, n, sizes, causal=False)
         total += config.decoder_layers * (2 * d * inner * (n + m) + cross)
-    return batch * (total + 2 * d * v * (m if config.decoder_layers else n))
+    logits = 2 * config.table_width * v if config.tie_logits else 2 * d * v
+    logits += 2 * d * config.table_width if config.logits_transform else 0
+    return batch * (total + logits * (m if config.decoder_layers else n))
 
 
 def step_flops(config: ModelConfig, batch: dict[str, Any]) -> float:

@@ -25,6 +25,16 @@ AXES = {
     ),
     "post": dict(norm_place="post", final_norm=False, positions="sinusoidal", scale_embeddings=True, logits_bias=True),
     "gpt": dict(positions="learned", activation="gelu_tanh"),
+    "bert": dict(
+        norm_place="post",
+        final_norm=False,
+        positions="learned",
+        position_offset=2,
+        embedding_norm=True,
+        embedding_width=10,
+        logits_transform="gelu",
+        logits_bias=True,
+    ),
     "grid": dict(positions="learned", position_grid=(2, 4, 3), value_width=5, activation="gelu_sigmoid"),
     "llama": dict(
         norm="rms",
@@ -244,8 +254,12 @@ def test_impossible_models_are_refused():
         ModelConfig(architecture="decoder", **BASE, encoder_layers=2, decoder_layers=2)
     with pytest.raises(ConfigError, match="needs decoder_layers of at least 1"):
         ModelConfig(architecture="encoder-decoder", **BASE, encoder_layers=2)
-    with pytest.raises(ConfigError, match="tie_logits False"):
-        make("decoder", "gpt", tie_logits=False, scale_logits=True)
+    with pytest.raises(ConfigError, match="embedding_width 8 with tied logits needs a logits_transform from width 16"):
+        make("decoder", "gpt", embedding_width=8)
+    with pytest.raises(ConfigError, match="token_types are of architecture 'encoder', found 'decoder'"):
+        make("decoder", "gpt", token_types=2)
+    with pytest.raises(ConfigError, match="position_offset: expected .* found 2 with positions 'rotary'"):
+        make("decoder", "llama", position_offset=2)
     with pytest.raises(ConfigError, match="vocab_size"):
         build(dataclasses.replace(make("decoder", "gpt"), vocab_size=0))
 

@@ -23,6 +23,11 @@ _GPT2 = {
     **_IDS, "n_positions": 40, "n_embd": 16, "n_layer": 3, "n_head": 2, "n_inner": 24, "resid_pdrop": 0.0,
     "embd_pdrop": 0.0, "attn_pdrop": 0.0,
 }  # fmt: skip
+_BERT = {
+    **_IDS, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24,
+    "max_position_embeddings": 40, "type_vocab_size": 3, "hidden_dropout_prob": 0.0, "layer_norm_eps": 1e-2,
+    "attention_probs_dropout_prob": 0.0,
+}  # fmt: skip
 T5, BART, GPT2 = "T5ForConditionalGeneration", "BartForConditionalGeneration", "GPT2LMHeadModel"
 CASES: dict[str, tuple[str, str, dict]] = {
     "t5_v1_0": (T5, "T5Config", {**_T5, "feed_forward_proj": "relu", "scale_decoder_outputs": True}),
@@ -52,12 +57,40 @@ CASES: dict[str, tuple[str, str, dict]] = {
         "PegasusForConditionalGeneration", "PegasusConfig",
         {**_BART, "activation_function": "relu", "scale_embedding": True},
     ),
+    "bert": ("BertForMaskedLM", "BertConfig", {**_BERT, "hidden_act": "gelu"}),
+    "bert_relu": ("BertForMaskedLM", "BertConfig", {**_BERT, "num_hidden_layers": 1, "hidden_act": "relu"}),
+    "roberta": ("RobertaForMaskedLM", "RobertaConfig", {**_BERT, "pad_token_id": 1, "hidden_act": "gelu_new"}),
+    "xlm_roberta": ("XLMRobertaForMaskedLM", "XLMRobertaConfig", {**_BERT, "pad_token_id": 2, "type_vocab_size": 1}),
+    "electra": ("ElectraForMaskedLM", "ElectraConfig", {**_BERT, "embedding_size": 10, "hidden_act": "relu"}),
+    "electra_wide": ("ElectraForMaskedLM", "ElectraConfig", {**_BERT, "embedding_size": 16}),
+    "distilbert": (
+        "DistilBertForMaskedLM", "DistilBertConfig",
+        {**_IDS, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24, "max_position_embeddings": 40,
+         "dropout": 0.0, "attention_dropout": 0.0, "activation": "relu"},
+    ),
 }  # fmt: skip
 
 
+ENCODERS = [case for case, (name, _, _) in CASES.items() if name.endswith("ForMaskedLM")]
+FROM_IDS = ("roberta", "xlm_roberta")  # whose positions count the tokens that are no padding
+
+
 def inputs(case: str) -> dict[str, np.ndarray]:
-    """Token ids of a padded batch of odd lengths: two rows, of which the second is shorter."""
-    generator = np.random.default_rng(sum(map(ord, case)))
+    """Token ids of a padded batch of odd lengths: rows of which the second is shorter; of encoders a third is, too, and
+    is padded on the left."""
+    settings, generator = CASES[case][2], np.random.default_rng(sum(map(ord, case)))
+    pad = settings["pad_token_id"]
+    if case in ENCODERS:
+        mask = np.ones((3, 11), np.int32)
+        mask[1, 6:] = mask[2, :4] = 0
+        tokens = generator.integers(3, VOCABULARY, mask.shape)
+        learned = mask * (generator.random(mask.shape) < 0.4)
+        learned[:, 5] = 1
+        given = {"tokens": np.where(mask, tokens, pad), "mask": mask, "learned": learned}
+        given["targets"] = generator.integers(3, VOCABULARY, mask.shape)
+        if settings.get("type_vocab_size"):
+            given["types"] = generator.integers(0, settings["type_vocab_size"], mask.shape)
+        return given
     tokens, targets = generator.integers(3, VOCABULARY, (2, 11)), generator.integers(3, VOCABULARY, (2, 7))
     mask, targets_mask = np.ones((2, 11), np.int32), np.ones((2, 7), np.int32)
     mask[1, 6:] = 0
@@ -65,11 +98,18 @@ def inputs(case: str) -> dict[str, np.ndarray]:
     return {"tokens": tokens * mask, "mask": mask, "targets": targets * targets_mask, "targets_mask": targets_mask}
 
 
-def batch(case: str, architecture: str) -> dict[str, np.ndarray]:
+def batch(case: str) -> dict[str, np.ndarray]:
     """The same as features of t2t."""
     given = {k: v.astype(np.int32) for k, v in inputs(case).items()}
-    if architecture == "decoder":
-        mask = given["mask"]
+    mask = given["mask"]
+    if case in ENCODERS:
+        features = {"encoder_inputs": given["tokens"], "encoder_segments": mask, "targets": given["targets"]}
+        if "types" in given:
+            features["encoder_types"] = given["types"]
+        if case in FROM_IDS:
+            features["encoder_positions"] = np.maximum(np.cumsum(mask, axis=1) - 1, 0)
+        return features | {"loss_weights": given["learned"].astype(np.float32)}
+    if "n_embd" in CASES[case][2]:
         shifted = np.roll(given["tokens"], -1, axis=1) * np.roll(mask, -1, axis=1)
         shifted[:, -1] = 0
         weights = np.roll(mask, -1, axis=1)

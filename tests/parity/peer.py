@@ -3,9 +3,10 @@
 import pathlib
 
 import numpy as np
+import safetensors.numpy
 import torch
 import transformers
-from cases import CASES, inputs
+from cases import CASES, ENCODERS, inputs
 
 RESULTS = "results.npz"  # in the folder of a case
 
@@ -33,30 +34,50 @@ def model(case: str) -> torch.nn.Module:
     return made.eval()
 
 
+def call(case: str, made: torch.nn.Module, learn: bool = True):
+    """The model's output for the inputs of a case, with its loss where `learn` says so."""
+    given = {k: torch.tensor(v) for k, v in inputs(case).items()}
+    arguments = {"input_ids": given["tokens"], "attention_mask": given["mask"]}
+    if case in ENCODERS:
+        labels, counted = given["targets"], given["learned"]
+        if "types" in given:
+            arguments["token_type_ids"] = given["types"]
+    elif made.config.is_encoder_decoder:
+        labels, counted = given["targets"], given["targets_mask"]
+        shifted = torch.cat([torch.zeros(2, 1, dtype=torch.long), labels[:, :-1]], dim=1)
+        arguments["decoder_input_ids"] = shifted
+    else:
+        labels, counted = given["tokens"], given["mask"]
+    return made(**arguments, **({"labels": labels.masked_fill(counted == 0, -100)} if learn else {}))
+
+
 def write(case: str, folder: pathlib.Path) -> None:
     """The folder of a case: config.json, model.safetensors and the results."""
-    made, given = model(case), {k: torch.tensor(v) for k, v in inputs(case).items()}
+    made = model(case)
     made.save_pretrained(folder)
-    decoder = not made.config.is_encoder_decoder
-    if decoder:
-        labels = given["tokens"].masked_fill(given["mask"] == 0, -100)
-        out = made(input_ids=given["tokens"], attention_mask=given["mask"], labels=labels)
+    out = call(case, made)
+    out.loss.backward()
+    result = {"logits": out.logits.detach().numpy(), "loss": np.asarray(out.loss.item())}
+    saved = set(safetensors.numpy.load_file(folder / "model.safetensors"))  # tied parameters have several names
+    for name, parameter in made.named_parameters(remove_duplicate=False):
+        if name in saved and parameter.grad is not None:
+            result[f"gradient:{name}"] = parameter.grad.numpy()
+    np.savez_compressed(folder / RESULTS, **result, **({} if case in ENCODERS else generated(case, made)))
+
+
+def generated(case: str, made: torch.nn.Module) -> dict[str, np.ndarray]:
+    """What it generates greedily and with beams; of a decoder from prompts that are given too."""
+    given = {k: torch.tensor(v) for k, v in inputs(case).items()}
+    arguments = {"input_ids": given["tokens"], "attention_mask": given["mask"], "max_new_tokens": 9}
+    result, start = {}, 1
+    if not made.config.is_encoder_decoder:
         prompts = torch.flip(given["tokens"][:, :5], dims=[1]).clone()
         prompts[1, :2], mask = 0, torch.ones(2, 5, dtype=torch.long)
         mask[1, :2] = 0
         prompts[:, 0] = 0  # the start token of a prompt: pad on the left for the second row
         prompts[1, 2] = 0
-        arguments = dict(input_ids=prompts, attention_mask=mask, max_new_tokens=9)
-        result = {"prompts": prompts.numpy(), "prompts_mask": mask.numpy()}
-    else:
-        labels = given["targets"].masked_fill(given["targets_mask"] == 0, -100)
-        shifted = torch.cat([torch.zeros(2, 1, dtype=torch.long), given["targets"][:, :-1]], dim=1)
-        out = made(input_ids=given["tokens"], attention_mask=given["mask"], decoder_input_ids=shifted, labels=labels)
-        arguments = dict(input_ids=given["tokens"], attention_mask=given["mask"], max_new_tokens=9)
-        result = {}
-    out.loss.backward()
-    result |= {"logits": out.logits.detach().numpy(), "loss": np.asarray(out.loss.item())}
-    start = 5 if decoder else 1
+        arguments |= {"input_ids": prompts, "attention_mask": mask}
+        result, start = {"prompts": prompts.numpy(), "prompts_mask": mask.numpy()}, 5
     # Without its cache, which fails where the stacks have different depths.
     common = dict(do_sample=False, pad_token_id=0, eos_token_id=1, use_cache=False)
     with torch.no_grad():
@@ -64,9 +85,7 @@ def write(case: str, folder: pathlib.Path) -> None:
         beams = made.generate(
             **arguments, **common, num_beams=4, length_penalty=0.0, early_stopping="never", num_return_sequences=4
         )
-    result |= {"greedy": _ended(greedy[:, start:]), "beams": _ended(beams[:, start:]).reshape(2, 4, -1)}
-    gradients = {n: p.grad.numpy() for n, p in made.named_parameters() if p.grad is not None}
-    np.savez_compressed(folder / RESULTS, **result, **{f"gradient:{n}": g for n, g in gradients.items()})
+    return result | {"greedy": _ended(greedy[:, start:]), "beams": _ended(beams[:, start:]).reshape(2, 4, -1)}
 
 
 def logits(folder: pathlib.Path, case: str) -> np.ndarray:
@@ -74,12 +93,8 @@ def logits(folder: pathlib.Path, case: str) -> np.ndarray:
     # In float32 from the start: sinusoids that are made in 16 bits stay rounded.
     kind = getattr(transformers, CASES[case][0])
     made = kind.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
-    given = {k: torch.tensor(v) for k, v in inputs(case).items()}
-    more = {}
-    if made.config.is_encoder_decoder:
-        more["decoder_input_ids"] = torch.cat([torch.zeros(2, 1, dtype=torch.long), given["targets"][:, :-1]], dim=1)
     with torch.no_grad():
-        return made(input_ids=given["tokens"], attention_mask=given["mask"], **more).logits.numpy()
+        return call(case, made, learn=False).logits.numpy()
 
 
 def _ended(tokens: torch.Tensor) -> np.ndarray:
