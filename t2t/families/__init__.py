@@ -5,7 +5,9 @@ from t2t.families import bart, bert, gpt, t5, transformer
 from t2t.families.family import Family
 from t2t.models import ModelConfig
 
-SIZES: dict[str, ModelConfig] = {**transformer.SIZES, **t5.SIZES, **gpt.SIZES}
+SIZES: dict[str, ModelConfig] = {
+    name: size for kin in (transformer, t5, gpt, bart, bert) for name, size in kin.SIZES.items()
+}
 FAMILIES: dict[str, Family] = {family.name: family for kin in (bart, bert, gpt, t5) for family in kin.FAMILIES}
 
 

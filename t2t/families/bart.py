@@ -27,6 +27,42 @@ FORMS = {  # model_type: (norm_place, embedding_norm, positions)
 }
 
 
+def _size(name: str, width: int, layers: int, vocab: int, **changes: Any) -> ModelConfig:
+    place, embedding_norm, positions = FORMS[name]
+    return ModelConfig(
+        **{
+            "architecture": "encoder-decoder",
+            "vocab_size": vocab,
+            "width": width,
+            "heads": 16,
+            "mlp_width": 4 * width,
+            "encoder_layers": layers,
+            "decoder_layers": layers,
+            "norm_place": place,
+            "norm_epsilon": 1e-5,
+            "final_norm": place == "pre",
+            "embedding_norm": embedding_norm,
+            "activation": "gelu",
+            "positions": positions,
+            "position_offset": 2 if positions == "learned" else 0,
+            "max_length": 1024,
+            "dropout": 0.1,
+            "init": "normal",
+            "logits_bias": True,
+        }
+        | changes
+    )
+
+
+SIZES = {
+    "bart_base": _size("bart", 768, 6, 50_265, heads=12),
+    "bart_large": _size("bart", 1024, 12, 50_265),
+    "mbart_large": _size("mbart", 1024, 12, 250_027, scale_embeddings=True, activation="gelu"),
+    "pegasus_large": _size("pegasus", 1024, 16, 96_103, scale_embeddings=True, activation="relu"),
+    "marian_en_de": _size("marian", 512, 6, 58_101, heads=8, max_length=512, scale_embeddings=True, activation="silu"),
+}
+
+
 def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     """Any of the four."""
     place, embedding_norm, positions = FORMS[values["model_type"]]

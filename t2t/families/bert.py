@@ -78,6 +78,48 @@ DISTIL = {
 }
 
 
+def _size(width: int, heads: int, layers: int, vocab: int, **changes: Any) -> ModelConfig:
+    return ModelConfig(
+        **{
+            "architecture": "encoder",
+            "vocab_size": vocab,
+            "width": width,
+            "heads": heads,
+            "mlp_width": 4 * width,
+            "encoder_layers": layers,
+            "norm_place": "post",
+            "norm_epsilon": 1e-12,
+            "final_norm": False,
+            "embedding_norm": True,
+            "activation": "gelu",
+            "positions": "learned",
+            "max_length": 512,
+            "token_types": 2,
+            "dropout": 0.1,
+            "attention_dropout": 0.1,
+            "init": "normal",
+            "logits_transform": "gelu",
+            "logits_bias": True,
+        }
+        | changes
+    )
+
+
+_ROBERTA = {"norm_epsilon": 1e-5, "position_offset": 2, "token_types": 1}
+SIZES = {
+    "bert_base": _size(768, 12, 12, 30_522),
+    "bert_large": _size(1024, 16, 24, 30_522),
+    "roberta_base": _size(768, 12, 12, 50_265, **_ROBERTA),
+    "roberta_large": _size(1024, 16, 24, 50_265, **_ROBERTA),
+    "xlm_roberta_base": _size(768, 12, 12, 250_002, **_ROBERTA),
+    "xlm_roberta_large": _size(1024, 16, 24, 250_002, **_ROBERTA),
+    "distilbert_base": _size(768, 12, 6, 30_522, token_types=0),
+    "electra_small_generator": _size(256, 4, 12, 30_522, embedding_width=128),
+    "electra_base_generator": _size(256, 4, 12, 30_522, embedding_width=768),
+    "electra_large_generator": _size(256, 4, 24, 30_522, embedding_width=1024),
+}
+
+
 def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     """Any of them."""
     name = values["model_type"]
