@@ -71,6 +71,9 @@ class Compressive(Recurrent):
     def init_memory(self, batch, sizes, dtype):
         return CompressedHidden.empty(batch, self.memory, sizes, dtype, self.compressed)
 
+    def slots(self, state):
+        return self.memory + (self.rate - 1 if isinstance(state, CompressedKeyValues) else 0)
+
     def remember(self, state, query, parts, conditions, parameters, source):
         compress, n = functools.partial(self.compress, parameters), query.shape[1]
         if isinstance(state, CompressedKeyValues):

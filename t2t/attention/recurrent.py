@@ -100,6 +100,8 @@ class Recurrent(Mechanism):
         if state is None and not self.relative:
             return attend(query, key, value, **conditions.keywords()), None
         own = Part.of(key, value, conditions.key_segments)
+        if state is not None:
+            self._check_memory(state, query.shape[0])
         parts = [*([] if state is None else state.read(conditions, source)), own]
         relative = None
         if self.relative:
@@ -141,6 +143,21 @@ class Recurrent(Mechanism):
     ) -> Any:
         """The state after a segment, whose queries have seen `parts`, itself the last of them."""
         return state.write(parts[-1], source)
+
+    def slots(self, state: Any) -> int:
+        """How many positions a state of this mechanism has room for; 0 for as many as it was made with."""
+        return self.memory
+
+    def _check_memory(self, state: Any, batch: int) -> None:
+        """Refuses a memory that was made for another batch, or for another length than this mechanism's."""
+        found = state.segments.shape
+        expected = batch, self.slots(state) or found[1]
+        if found != expected:
+            raise ValueError(
+                f"{type(self).__name__}: expected a memory of {expected[0]} rows of {expected[1]} positions, found "
+                f"{found[0]} of {found[1]}: make it for this batch and this mechanism, with models.init_memory or "
+                "models.init_cache."
+            )
 
     def _refuse(self, conditions: Conditions) -> None:
         name = type(self).__name__

@@ -335,6 +335,15 @@ def test_bfloat16_and_dropout():
         ),
         (lambda: segment(XL, layer_of(XL), drawn(B, T, D), ONE, None, prefix=ONE), "prefix_attention False"),
         (
+            lambda: segment(XL, layer_of(XL), drawn(B, T, D), ONE,
+                            dataclasses.replace(XL, memory=XL.memory + 1).init_memory(B, SIZES, jnp.float32)),
+            f"expected a memory of {B} rows of {XL.memory} positions, found {B} of {XL.memory + 1}: make it for this",
+        ),
+        (
+            lambda: segment(XL, layer_of(XL), drawn(B, T, D), ONE, XL.init_state(B + 1, T, SIZES, jnp.float32)),
+            f"expected a memory of {B} rows of .* found {B + 1} of",
+        ),
+        (
             lambda: XL.apply(*[drawn(B, N, H, K)] * 3, Conditions(pattern=bidirectional()), parameters={}),
             "found pattern bidirectional",
         ),
