@@ -53,7 +53,8 @@ def write(stored: dict, order: list[str], command: str, output: pathlib.Path, pl
         "",
         f"{setting['steps']} steps of each system, AdamW, one width; within a table only the attention differs. Text "
         "and MLM: 4 layers of width 128, 4 heads, trained on the text of WikiText-2's test file, judged on the first "
-        "131,072 bytes of its validation file. Seconds are of the quickest tenth of steps; MiB are XLA's temporaries of a training step."
+        "131,072 bytes of its validation file. Seconds are of the quickest tenth of steps; MiB are XLA's temporaries "
+        "of a training step."
         + (" **A quick run of tiny models: no result.**" if setting["quick"] else ""),
     ]
     for group, (title, unit) in GROUPS.items():
