@@ -56,8 +56,9 @@ def write(stored: dict, order: list[str], command: str, output: pathlib.Path, pl
         "131,072 bytes of its validation file. Seconds are of the quickest tenth of steps; MiB are XLA's temporaries "
         "of a training step." + (" **A quick run of tiny models: no result.**" if setting["quick"] else ""),
         "",
-        "A few hundred steps say which attention learns soonest, not which would end best: at first the fewer keys there "
-        "are, the sooner a model learns which of them matter (dense with a context of 512 is ahead of itself with 2,048).",
+        "A few hundred steps say which attention learns soonest, not which would end best: at first the fewer keys "
+        "there are, the sooner a model learns which of them matter (dense with a context of 512 is ahead of itself "
+        "with 2,048).",
     ]
     for group, (title, unit) in GROUPS.items():
         rows = [row for name in order if name in found and found[name]["group"] == group for row in _rows(found, name)]
