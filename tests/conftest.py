@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
@@ -31,3 +32,11 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"real data is not here: no folder {folder} (set T2T_DATA to where it is)")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_a_file():
+    """Lets go of a file's compiled programs after it: each maps memory, and a process may have only so many maps."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
