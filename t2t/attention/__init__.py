@@ -4,6 +4,7 @@ from t2t.attention.attend import attend
 from t2t.attention.cache import KVCache
 from t2t.attention.compressive import Compressive
 from t2t.attention.cost import Cost
+from t2t.attention.disentangled import Disentangled
 from t2t.attention.draw import draw
 from t2t.attention.low_rank import Linformer
 from t2t.attention.mechanism import Conditions, Mechanism, Parameter, Sizes, Source
@@ -40,6 +41,7 @@ __all__ = [
     "Conditions",
     "Cost",
     "Dense",
+    "Disentangled",
     "KVCache",
     "Linformer",
     "Mechanism",

@@ -1,9 +1,10 @@
-"""T5's relative buckets: which distances between positions share one learned bias."""
+"""Relative buckets: which distances between positions share what is learned of them."""
 
 import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def relative_bucket(
@@ -32,3 +33,24 @@ def relative_bucket(
     ratio = jnp.log(jnp.maximum(distance, 1).astype(jnp.float32) / exact) / math.log(max_distance / exact)
     far = jnp.minimum(exact + (ratio * (buckets - exact)).astype(jnp.int32), buckets - 1)
     return offset + jnp.where(distance < exact, distance, far)
+
+
+def log_bucket(distance: np.ndarray, *, buckets: int, max_distance: int) -> np.ndarray:
+    """DeBERTa-v2's bucket of a distance (He et al. 2021, as published): odd in it, and rounded away from 0.
+
+    Up to half of the buckets of a side each distance has its own; the rest grow logarithmically, so that
+    `max_distance` − 1 has the last. What is farther has numbers beyond, which the caller clips.
+
+    Args:
+      distance: integers of any shape.
+      buckets: of a side, at least 2.
+      max_distance: greater than half of the buckets and 1.
+
+    Returns:
+      int64 of the same shape.
+    """
+    half, far = buckets // 2, np.abs(distance)
+    # In float32 like the published models': what lies on a border falls on the same side.
+    ratio = np.log(np.maximum(far, half).astype(np.float32) / np.float32(half))
+    ratio = ratio / np.log(np.float32((max_distance - 1) / half)) * np.float32(half - 1)
+    return np.where(far <= half, distance, np.sign(distance) * (np.ceil(ratio).astype(np.int64) + half))

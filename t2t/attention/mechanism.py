@@ -82,16 +82,20 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where keys and values came from, for mechanisms that make more of them.
+    """Where queries, keys and values came from, for mechanisms that make more of them.
 
     Attributes:
       inputs: [b m d], what was projected.
       project: the projection, [b m' d] → keys and values [b m' h k]. With positions int32 [b m'] keys turn as rotary
         positions have it, where the model has these; with `frozen`, no gradient goes to the weights.
+      project_query: that of queries, [b n' d] → [b n' h k].
+      drop: the layer's dropout of features, [b m' d] → the same.
     """
 
     inputs: jax.Array
     project: Callable[..., tuple[jax.Array, jax.Array]]
+    project_query: Callable[[jax.Array], jax.Array] | None = None
+    drop: Callable[[jax.Array], jax.Array] = lambda x: x
 
 
 class Mechanism:

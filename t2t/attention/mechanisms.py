@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from t2t.attention.attend import attend
 from t2t.attention.cache import KVCache
 from t2t.attention.compressive import Compressive
+from t2t.attention.disentangled import Disentangled
 from t2t.attention.low_rank import Linformer
 from t2t.attention.mechanism import Mechanism
 from t2t.attention.random_features import Performer
@@ -40,7 +41,7 @@ class Dense(Mechanism):
         return attend(query, key, value, **conditions.keywords()), state
 
 
-AttentionConfig = Dense | Sparse | TransformerXL | Linformer | Performer | TransientGlobal | Compressive
+AttentionConfig = Dense | Sparse | TransformerXL | Linformer | Performer | TransientGlobal | Compressive | Disentangled
 MECHANISMS: dict[str, type] = {
     typing.get_args(typing.get_type_hints(mechanism)["name"])[0]: mechanism
     for mechanism in typing.get_args(AttentionConfig)

@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from t2t.attention import Conditions, Mechanism, Parameter, Sizes, Source
 from t2t.layers.config import LayerConfig
+from t2t.layers.dropout import Dropout
 from t2t.layers.init import initializer
 from t2t.layers.projection import Projection
 from t2t.layers.rotary import Rotation
@@ -31,12 +32,13 @@ class Attention(nn.Module):
 
         def inward(role, width):
             wide, init = (config.heads, width), initializer(config, role)
-            return Projection(narrow, wide, ("embed", *axes), init, config.bias, config.compute_dtype)
+            return Projection(narrow, wide, ("embed", *axes), init, config.has_bias(role), config.compute_dtype)
 
         self.query, self.key = inward("query", config.head_width), inward("key", config.head_width)
         self.value = inward("value", config.output_width)
         wide, init = (config.heads, config.output_width), initializer(config, "attention_out")
-        self.out = Projection(wide, narrow, (*axes, "embed"), init, config.bias, config.compute_dtype)
+        self.out = Projection(wide, narrow, (*axes, "embed"), init, config.has_bias("out"), config.compute_dtype)
+        self.drop = Dropout(config.dropout, config.dropout_over_length)
         wanted = self.mechanism.parameters(sizes_of(config)).items()
         self.own = {name: declare(self, name, p) for name, p in wanted if not p.shared}
 
@@ -49,6 +51,9 @@ class Attention(nn.Module):
         if positions is not None and self.config.positions == "rotary":
             key = rotation_of(positions, self.config.rotary_width, self.config.rotary_base)(key)
         return self._widen(key), self._widen(value)
+
+    def _project_query(self, x: jax.Array) -> jax.Array:
+        return self._widen(self.query(x))
 
     def _widen(self, x: jax.Array) -> jax.Array:
         """Mechanisms see one width: zeros after the narrower of keys and values change no product."""
@@ -98,7 +103,7 @@ class Attention(nn.Module):
             conditions,
             state=state,
             parameters={n: p.astype(config.compute_dtype) for n, p in {**self.own, **(shared or {})}.items()},
-            source=None if context is None else Source(context, self.project),
+            source=None if context is None else Source(context, self.project, self._project_query, self.drop),
         )
         return self.out(out[..., : config.output_width]), state
 

@@ -30,6 +30,9 @@ class LayerConfig:
     norm_place: Literal["pre", "post"] = "pre"
     norm_epsilon: float = 1e-6
     bias: bool = True  # in the projections of attention and feed-forward
+    attention_bias: tuple[Literal["query", "key", "value", "out"], ...] | None = (
+        None  # which projections of attention have one; None: all, or none, as `bias` says
+    )
 
     activation: Literal["relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = "relu"
     gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
@@ -98,6 +101,10 @@ class LayerConfig:
                 )
             if self.rotary_base <= 1.0:
                 raise ConfigError(f"rotary_base: expected more than 1, found {self.rotary_base}.")
+
+    def has_bias(self, role: Literal["query", "key", "value", "out"]) -> bool:
+        """Whether a projection of attention has a bias."""
+        return self.bias if self.attention_bias is None else role in self.attention_bias
 
     @property
     def compute_dtype(self) -> jnp.dtype:
