@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from t2t.attention import Conditions, Dense, causal
+from t2t.attention import Conditions, Dense, Disentangled, causal
 from t2t.layers import LayerConfig
 from t2t.layers.attention import Attention
 
@@ -33,3 +33,32 @@ def test_values_of_another_width_equal_kernels_filled_with_zeros(head_width, val
     found = Attention(narrow, Dense()).apply({"params": params}, x, x, conditions)[0]
     wanted = Attention(both, Dense()).apply({"params": wide}, x, x, conditions)[0]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_each_projection_may_have_a_bias_or_not():
+    x, plain = jnp.ones((1, 3, 8)), LayerConfig(width=8, heads=2, mlp_width=8)
+    for given, wanted in (
+        ({}, {"query", "key", "value", "out"}),
+        ({"bias": False}, set()),
+        ({"attention_bias": ("query", "value", "out")}, {"query", "value", "out"}),
+        ({"attention_bias": ("out",), "bias": False}, {"out"}),
+    ):
+        layer = Attention(dataclasses.replace(plain, **given), Dense())
+        made = jax.eval_shape(layer.init, jax.random.key(0), x, x, Conditions())["params"]
+        assert {role for role, weights in made.items() if "bias" in weights} == wanted
+
+
+def test_a_table_of_places_is_dropped_out_as_features_are():
+    mechanism = Disentangled(span=4)
+    layer = Attention(LayerConfig(width=8, heads=2, mlp_width=8, dropout=0.5), mechanism)
+    x = jax.random.normal(jax.random.key(0), (2, 5, 8))
+    shared = {"table": jax.random.normal(jax.random.key(1), (8, 8))}
+    params = layer.init(jax.random.key(2), x, x, Conditions(), shared=shared)
+
+    def run(table, **rngs):
+        return layer.apply(params, x, x, Conditions(), shared={"table": table}, rngs=rngs)[0]
+
+    dropped = run(shared["table"], dropout=jax.random.key(3))
+    assert not np.allclose(dropped, run(shared["table"]))
+    none = jnp.zeros_like(shared["table"])  # nothing but the table is dropped out here
+    np.testing.assert_array_equal(run(none, dropout=jax.random.key(3)), run(none))
