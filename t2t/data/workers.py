@@ -1,21 +1,29 @@
 """Worker processes of the pipeline: what must be so before they are started, and what they do when they start."""
 
-import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 
-_PR_SET_PDEATHSIG = 1
+WATCH_SECONDS = 1.0  # how soon an orphan is noticed
 
 
 def die_with_parent(index: int, count: int) -> None:
-    """Has the kernel end this worker when its parent ends, however it ends; and leaves Ctrl-C to the parent."""
+    """Ends this worker soon after its parent, however that ends; and leaves Ctrl-C to the parent.
+
+    The kernel could do it (prctl's PR_SET_PDEATHSIG), but it means the parent's *thread*: Grain starts workers from
+    threads that end when a loader is closed, and a worker that is killed then may hold a lock that closing waits for.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL("libc.so.6", use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the call above
-            os._exit(1)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="die_with_parent").start()
 
 
 def allow_workers() -> None:
