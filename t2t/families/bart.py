@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.heads import Head, class_of, head_rows, labels_in, outputs_of
 from t2t.families.rows import Layout, Row, attention, linear, norm
 from t2t.layers.positions import sinusoids
 from t2t.models import ModelConfig
@@ -49,6 +50,7 @@ def _size(name: str, width: int, layers: int, vocab: int, **changes: Any) -> Mod
             "dropout": 0.1,
             "init": "normal",
             "logits_bias": True,
+            "pooled": "last",
         }
         | changes
     )
@@ -63,6 +65,21 @@ SIZES = {
 }
 
 
+_CLASSIFIED = Head("classification_head.out_proj", "classification_head.dense")
+HEADS = {("sequence",): _CLASSIFIED, ("spans",): Head("qa_outputs"), ("vocabulary",): Head(), (): Head()}
+_CONDITIONAL = {"ForConditionalGeneration": ("vocabulary",), "Model": ()}
+_READERS = {"ForSequenceClassification": ("sequence",), "ForQuestionAnswering": ("spans",)}
+CLASSES = {
+    name: {f"{prefix}{ending}": outputs for ending, outputs in endings.items()}
+    for name, prefix, endings in (
+        ("bart", "Bart", _CONDITIONAL | _READERS),
+        ("mbart", "MBart", _CONDITIONAL | _READERS),
+        ("pegasus", "Pegasus", _CONDITIONAL),
+        ("marian", "Marian", {"MTModel": ("vocabulary",), "Model": ()}),
+    )
+}
+
+
 def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     """Any of the four."""
     place, embedding_norm, positions = FORMS[values["model_type"]]
@@ -71,6 +88,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     decoder = need(values, *(f"decoder_{name}" for name in names))
     refuse(values, **dict(zip(("decoder_attention_heads", "decoder_ffn_dim"), encoder[1:])))
     refuse(values, share_encoder_decoder_embeddings=True)
+    outputs = outputs_of(values, CLASSES[values["model_type"]])
     return ModelConfig(
         architecture="encoder-decoder",
         vocab_size=vocab,
@@ -94,6 +112,10 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         init="normal",
         init_std=values.get("init_std", 0.02),
         logits_bias=True,
+        outputs=outputs,
+        labels=labels_in(values, outputs),
+        pooler="tanh" if "sequence" in outputs else "",
+        pooled="last",
     )
 
 
@@ -108,10 +130,8 @@ def write(config: ModelConfig, name: str) -> dict[str, Any]:
             ("ffn_dim", config.mlp_width),
         )
     }
-    classes = {"bart": "Bart", "mbart": "MBart", "pegasus": "Pegasus", "marian": "Marian"}
-    class_name = "MarianMTModel" if name == "marian" else f"{classes[name]}ForConditionalGeneration"
     return {
-        "architectures": [class_name],
+        "architectures": [class_of(config.outputs, CLASSES[name])],
         "is_encoder_decoder": True,
         "vocab_size": config.vocab_size,
         "d_model": config.width,
@@ -131,7 +151,8 @@ def write(config: ModelConfig, name: str) -> dict[str, Any]:
 def rows(config: ModelConfig) -> list[Row]:
     """Marian's names; all four have them."""
     found = [Row("tokens/table", "model.shared.weight")]
-    found.append(Row("logits/bias", "final_logits_bias", Layout("kernel", inward=0, transposed=False)))
+    if "vocabulary" in config.outputs:
+        found.append(Row("logits/bias", "final_logits_bias", Layout("kernel", inward=0, transposed=False)))
     for side in ("encoder", "decoder"):
         whole = f"model.{side}"
         if config.positions == "learned":
@@ -150,7 +171,7 @@ def rows(config: ModelConfig) -> list[Row]:
         found += norm(f"{ours}/feed_forward_norm", f"{theirs}.final_layer_norm")
         for a, b in (("in", "fc1"), ("out", "fc2")):
             found += linear(f"{ours}/feed_forward/{a}", f"{theirs}.{b}")
-    return found
+    return found + head_rows(config, HEADS[config.outputs])
 
 
 def sinusoids_in_file(config: ModelConfig) -> dict[str, np.ndarray]:
@@ -167,7 +188,9 @@ FAMILIES = tuple(
         read,
         lambda config, name=name: write(config, name),
         rows,
+        classes=CLASSES[name],
         prefix="model.",
+        last_goes_first=name == "mbart",
         constants=sinusoids_in_file if name == "pegasus" else lambda config: {},
         silent=SILENT + (SINUSOIDS if positions == "sinusoidal" else ""),
     )

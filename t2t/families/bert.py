@@ -1,71 +1,18 @@
 """BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), XLM-RoBERTa (Conneau et al. 2020), DistilBERT (Sanh et al.
-2019) and ELECTRA's generator (Clark et al. 2020): post-norm encoders with masked language models on them, whose folders
-name the same parts in their own words.
+2019), ELECTRA (Clark et al. 2020) and ALBERT (Lan et al. 2020): post-norm encoders, whose folders name the same parts
+in their own words.
 """
 
-import dataclasses
 from collections.abc import Collection
 from typing import Any
 
+from t2t.errors import ConfigError
+from t2t.families.bert_names import NAMES
 from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.heads import class_of, head_rows, labels_in, outputs_of, pooler_of
 from t2t.families.rows import Row, attention, linear, norm
 from t2t.models import ModelConfig
 
-
-@dataclasses.dataclass(frozen=True)
-class Words:
-    """What a family calls the parts; those of a layer after its prefix, which has the layer's number.
-
-    Attributes:
-      trunk: before all but the head.
-      layer: before the parts of a layer.
-      attention: queries, keys, values, out.
-      norms: after attention and after the feed-forward.
-      feed_forward: in and out.
-      head: the dense layer, its norm, and the bias of the logits.
-      class_name: of the masked language model.
-    """
-
-    trunk: str
-    layer: str
-    attention: tuple[str, ...]
-    norms: tuple[str, str]
-    feed_forward: tuple[str, str]
-    head: tuple[str, str, str]
-    class_name: str
-
-
-def _berts(trunk: str, head: tuple[str, str, str], class_name: str) -> Words:
-    names = ("self.query", "self.key", "self.value", "output.dense")
-    return Words(
-        trunk,
-        f"{trunk}.encoder.layer.{{i}}",
-        tuple(f"attention.{name}" for name in names),
-        ("attention.output.LayerNorm", "output.LayerNorm"),
-        ("intermediate.dense", "output.dense"),
-        head,
-        class_name,
-    )
-
-
-_BERT_HEAD = ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias")
-_ROBERTA_HEAD = ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias")
-_ELECTRA_HEAD = ("generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head.bias")
-WORDS = {
-    "bert": _berts("bert", _BERT_HEAD, "BertForMaskedLM"),
-    "roberta": _berts("roberta", _ROBERTA_HEAD, "RobertaForMaskedLM"),
-    "xlm-roberta": _berts("roberta", _ROBERTA_HEAD, "XLMRobertaForMaskedLM"),
-    "electra": _berts("electra", _ELECTRA_HEAD, "ElectraForMaskedLM"),
-    "distilbert": Words(
-        "distilbert",
-        "distilbert.transformer.layer.{i}",
-        ("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
-        ("sa_layer_norm", "output_layer_norm"),
-        ("ffn.lin1", "ffn.lin2"),
-        ("vocab_transform", "vocab_layer_norm", "vocab_projector.bias"),
-        "DistilBertForMaskedLM",
-    ),
-}
 # DistilBERT's words in config.json for those of the others.
 DISTIL = {
     "dim": "hidden_size",
@@ -106,6 +53,10 @@ def _size(width: int, heads: int, layers: int, vocab: int, **changes: Any) -> Mo
 
 
 _ROBERTA = {"norm_epsilon": 1e-5, "position_offset": 2, "token_types": 1}
+_ALBERT = {
+    "embedding_width": 128, "activation": "gelu_tanh", "logits_transform": "gelu_tanh", "dropout": 0.0,
+    "attention_dropout": 0.0,
+}  # fmt: skip
 SIZES = {
     "bert_base": _size(768, 12, 12, 30_522),
     "bert_large": _size(1024, 16, 24, 30_522),
@@ -114,16 +65,23 @@ SIZES = {
     "xlm_roberta_base": _size(768, 12, 12, 250_002, **_ROBERTA),
     "xlm_roberta_large": _size(1024, 16, 24, 250_002, **_ROBERTA),
     "distilbert_base": _size(768, 12, 6, 30_522, token_types=0),
+    "electra_small": _size(256, 4, 12, 30_522, embedding_width=128, outputs=("replaced",)),
+    "electra_base": _size(768, 12, 12, 30_522, outputs=("replaced",)),
+    "electra_large": _size(1024, 16, 24, 30_522, outputs=("replaced",)),
     "electra_small_generator": _size(256, 4, 12, 30_522, embedding_width=128),
     "electra_base_generator": _size(256, 4, 12, 30_522, embedding_width=768),
     "electra_large_generator": _size(256, 4, 24, 30_522, embedding_width=1024),
+    "albert_base": _size(768, 12, 12, 30_000, **_ALBERT, sharing=(0,) * 12),
+    "albert_large": _size(1024, 16, 24, 30_000, **_ALBERT, sharing=(0,) * 24),
+    "albert_xlarge": _size(2048, 16, 24, 30_000, **_ALBERT, sharing=(0,) * 24),
+    "albert_xxlarge": _size(4096, 64, 12, 30_000, **_ALBERT, sharing=(0,) * 12),
 }
 
 
 def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     """Any of them."""
     name = values["model_type"]
-    distil = name == "distilbert"
+    names, distil, albert = NAMES[name], name == "distilbert", name == "albert"
     if distil:
         values = {DISTIL.get(key, key): value for key, value in values.items()} | {"layer_norm_eps": 1e-12}
     vocab, width, layers, heads, mlp_width, rows = need(
@@ -136,34 +94,56 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         "max_position_embeddings",
     )
     refuse(values, is_decoder=False, add_cross_attention=False, position_embedding_type="absolute")
-    roberta = name in ("roberta", "xlm-roberta")
-    offset = values.get("pad_token_id", 1) + 1 if roberta else 0
-    embedding = values.get("embedding_size", width)
-    act = activation(values, "hidden_act", "gelu")
+    offset = values.get("pad_token_id", 1) + 1 if name in FROM_IDS else 0
+    embedding = values.get("embedding_size", 128 if albert else width)
+    act = activation(values, "hidden_act", "gelu_new" if albert else "gelu")
+    sharing = shared_layers(layers, *need(values, "num_hidden_groups", "inner_group_num")) if albert else ()
+    outputs = outputs_of(values, names.classes)
+    rate = 0.0 if albert else 0.1
     return ModelConfig(
         architecture="encoder",
         vocab_size=vocab,
         width=width,
         heads=heads,
         mlp_width=mlp_width,
-        encoder_layers=layers,
+        encoder_layers=len(sharing) or layers,
+        sharing=sharing,
         norm_place="post",
         norm_epsilon=values.get("layer_norm_eps", 1e-12),
         final_norm=False,
         embedding_norm=True,
-        embedding_width=None if embedding == width else embedding,
+        embedding_width=None if embedding == width and not albert else embedding,
         activation=act,
         positions="learned",
         position_offset=offset,
         max_length=rows - offset,
         token_types=0 if distil else values.get("type_vocab_size", 2),
-        dropout=values.get("hidden_dropout_prob", 0.1),
-        attention_dropout=values.get("attention_probs_dropout_prob", 0.1),
+        dropout=values.get("hidden_dropout_prob", rate),
+        attention_dropout=values.get("attention_probs_dropout_prob", rate),
         init="normal",
         init_std=values.get("initializer_range", 0.02),
-        logits_transform=act if name in ("bert", "distilbert") else "gelu",
+        logits_transform=act if name in ("bert", "distilbert", "albert") else "gelu",
         logits_bias=True,
+        outputs=outputs,
+        labels=labels_in(values, outputs),
+        pooler=pooler_of(names.heads[outputs], tensors, f"{names.trunk}."),
     )
+
+
+def shared_layers(layers: int, groups: int, inner: int) -> tuple[int, ...]:
+    """`ModelConfig.sharing` of ALBERT: every layer runs the `inner` layers of its group; groups may differ in size."""
+    return tuple(int(i / (layers / groups)) * inner + j for i in range(layers) for j in range(inner))
+
+
+def _groups(sharing: tuple[int, ...]) -> tuple[int, int, int]:
+    """The layers, groups and inner layers of ALBERT that give this `sharing`."""
+    sets = max(sharing, default=-1) + 1
+    for inner in range(1, sets + 1):
+        if sets % inner == 0 and len(sharing) % inner == 0:
+            found = len(sharing) // inner, sets // inner, inner
+            if shared_layers(*found) == sharing:
+                return found
+    raise ConfigError(f"sharing {sharing}: ALBERT's layers are in groups of about one size, one after the other.")
 
 
 def write(config: ModelConfig, name: str) -> dict[str, Any]:
@@ -180,19 +160,23 @@ def write(config: ModelConfig, name: str) -> dict[str, Any]:
         "max_position_embeddings": config.max_length + config.position_offset,
         "initializer_range": config.init_std,
     }
+    architectures = [class_of(config.outputs, NAMES[name].classes)]
     if name == "distilbert":
         words = {theirs: own for own, theirs in DISTIL.items()}
         return {
-            "architectures": [WORDS[name].class_name],
+            "architectures": architectures,
             "sinusoidal_pos_embds": False,
             **{words.get(key, key): value for key, value in written.items()},
         }
-    if name == "electra":
+    if name == "albert":
+        keys = ("num_hidden_layers", "num_hidden_groups", "inner_group_num")
+        written |= dict(zip(keys, _groups(config.sharing)))
+    if name in ("electra", "albert"):
         written["embedding_size"] = config.table_width
     if config.position_offset:
         written["pad_token_id"] = config.position_offset - 1
     return {
-        "architectures": [WORDS[name].class_name],
+        "architectures": architectures,
         **written,
         "type_vocab_size": config.token_types,
         "layer_norm_eps": config.norm_epsilon,
@@ -200,39 +184,54 @@ def write(config: ModelConfig, name: str) -> dict[str, Any]:
 
 
 def rows(config: ModelConfig, name: str) -> list[Row]:
-    """The embeddings, a layer, and the head."""
-    words = WORDS[name]
-    embeddings, ours = f"{words.trunk}.embeddings", "encoder_embedder"
+    """The embeddings, a layer, and the heads."""
+    names = NAMES[name]
+    embeddings, ours = f"{names.trunk}.embeddings", "encoder_embedder"
     found = [Row("tokens/table", f"{embeddings}.word_embeddings.weight")]
     found.append(Row(f"{ours}/positions/table", f"{embeddings}.position_embeddings.weight"))
     if config.token_types:
         found.append(Row(f"{ours}/types", f"{embeddings}.token_type_embeddings.weight"))
     found += norm(f"{ours}/norm", f"{embeddings}.LayerNorm")
     if config.embedding_width is not None:
-        found += linear(f"{ours}/projection", f"{words.trunk}.embeddings_project")
-    ours, theirs = "encoder/layer_{i}", words.layer
-    found += attention(f"{ours}/self_attention", theirs, words.attention)
-    for part, theirs_norm in zip(("self_attention", "feed_forward"), words.norms):
-        found += norm(f"{ours}/{part}_norm", f"{theirs}.{theirs_norm}")
-    for side, part in zip(("in", "out"), words.feed_forward):
-        found += linear(f"{ours}/feed_forward/{side}", f"{theirs}.{part}")
-    transform, theirs_norm, bias = words.head
-    found += linear("logits/transform", transform)
-    found += norm("logits/norm", theirs_norm)
-    return [*found, Row("logits/bias", bias)]
+        found += linear(f"{ours}/projection", f"{names.trunk}.{names.projection}")
+    for number, theirs in _layers(config, names.layer):
+        ours = f"encoder/layer_{number}"
+        found += attention(f"{ours}/self_attention", theirs, names.attention)
+        for part, theirs_norm in zip(("self_attention", "feed_forward"), names.norms):
+            found += norm(f"{ours}/{part}_norm", f"{theirs}.{theirs_norm}")
+        for side, part in zip(("in", "out"), names.feed_forward):
+            found += linear(f"{ours}/feed_forward/{side}", f"{theirs}.{part}")
+    if "vocabulary" in config.outputs:
+        transform, theirs_norm, bias = names.predictions
+        found += linear("logits/transform", transform)
+        found += norm("logits/norm", theirs_norm)
+        found.append(Row("logits/bias", bias))
+    return found + head_rows(config, names.heads[config.outputs])
 
 
+def _layers(config: ModelConfig, theirs: str) -> list[tuple[Any, str]]:
+    """The numbers of our layers and the names of theirs: one with the number left open, or ALBERT's sets."""
+    if "{group}" not in theirs:
+        return [("{i}", theirs)]
+    inner = _groups(config.sharing)[2]
+    return [(i, theirs.format(group=i // inner, inner=i % inner)) for i in range(config.sets("encoder"))]
+
+
+FROM_IDS = ("roberta", "xlm-roberta")  # positions count the ids that are no padding
 # Copies of what is tied, and position ids.
 SILENT = r"(.*\.embeddings\.position_ids|cls\.predictions\.decoder\.(weight|bias)|lm_head\.decoder\.(weight|bias)|"
-SILENT += r"vocab_projector\.weight|generator_lm_head\.weight)"
+SILENT += r"predictions\.decoder\.(weight|bias)|vocab_projector\.weight|generator_lm_head\.weight)"
 FAMILIES = tuple(
     Family(
         name,
         read,
         lambda config, name=name: write(config, name),
         lambda config, name=name: rows(config, name),
-        prefix=f"{words.trunk}.",
+        classes=names.classes,
+        prefix=f"{names.trunk}.",
         silent=SILENT,
+        positions_from_ids=name in FROM_IDS,
+        output_names={"pair": "sop_logits"} if name == "albert" else {},
     )
-    for name, words in WORDS.items()
+    for name, names in NAMES.items()
 )

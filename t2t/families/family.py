@@ -24,19 +24,35 @@ class Family:
         leave open, such as whether logits have a matrix of their own.
       write: a config → the values of config.json that are the model's.
       rows: a config → a row for every parameter.
+      classes: of transformers, with the outputs that a model of each has.
       prefix: of all tensors but those of heads, which a folder without heads leaves out.
       constants: a config → tensors that folders hold and that are no parameters here, written for other readers.
       silent: names of tensors, as a regular expression, that folders may hold and that say nothing: copies of tied
         tensors, and buffers.
+      positions_from_ids: whether positions count the ids that are no padding, padding having that before the first
+        (RoBERTa), rather than places in the row.
+      output_names: of outputs, where transformers has a name for them that other families have not.
+      arguments: more arguments under transformers' names, and the features that they are.
+      last_goes_first: whether a decoder's inputs begin with the last of its targets (mBART's language).
+      padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
+        its own states, which have a part in the losses of spans, are the same.
+      last_is_normed: whether the last of the hidden states is what comes after the final norm.
     """
 
     name: str
     read: Callable[[Values, Collection[str]], ModelConfig]
     write: Callable[[ModelConfig], dict[str, Any]]
     rows: Callable[[ModelConfig], list[Row]]
+    classes: Mapping[str, tuple[str, ...]] = dataclasses.field(hash=False)
     prefix: str = ""
     constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda config: {}
     silent: str = "(?!)"
+    positions_from_ids: bool = False
+    output_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    last_goes_first: bool = False
+    last_is_normed: bool = True
+    padding_sees: bool = True
 
     def says_nothing(self, tensor: str) -> bool:
         """Whether a tensor of this name may be left unread."""

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.heads import class_of, outputs_of
 from t2t.families.rows import CONV1D, CONV1D_OUT, LINEAR, Layout, Row, linear, norm
 from t2t.models import ModelConfig
 
@@ -76,13 +77,14 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         init_std=values.get("initializer_range", 0.02),
         residual_init_scale=(2 * layers) ** -0.5,
         tie_logits="lm_head.weight" not in tensors,
+        outputs=outputs_of(values, CLASSES),
     )
 
 
 def write(config: ModelConfig) -> dict[str, Any]:
     """The inverse of `read`."""
     return {
-        "architectures": ["GPT2LMHeadModel"],
+        "architectures": [class_of(config.outputs, CLASSES)],
         "vocab_size": config.vocab_size,
         "n_positions": config.max_length,
         "n_ctx": config.max_length,
@@ -121,4 +123,5 @@ def rows(config: ModelConfig) -> list[Row]:
     return found
 
 
-FAMILIES = (Family("gpt2", read, write, rows, prefix="transformer.", silent=r".*\.attn\.(masked_)?bias"),)
+CLASSES = {"GPT2LMHeadModel": ("vocabulary",), "GPT2Model": ()}
+FAMILIES = (Family("gpt2", read, write, rows, CLASSES, prefix="transformer.", silent=r".*\.attn\.(masked_)?bias"),)

@@ -64,7 +64,8 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     form = values.get("feed_forward_proj", "relu")
     # "gated-gelu" has always been the form with the hyperbolic tangent.
     named = {"feed_forward_proj": "gelu_new" if form == "gated-gelu" else form.removeprefix("gated-")}
-    alone = not values.get("is_encoder_decoder", True) or "T5EncoderModel" in (values.get("architectures") or ())
+    alone = (values.get("architectures") or [""])[0].endswith("EncoderModel")
+    alone = alone or not values.get("is_encoder_decoder", True)
     rate = values.get("dropout_rate", 0.1)
     return ModelConfig(
         architecture="encoder" if alone else "encoder-decoder",
@@ -90,6 +91,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         final_dropout=True,
         activation=activation(named, "feed_forward_proj", "relu"),
         gated=form.startswith("gated-"),
+        outputs=() if alone else ("vocabulary",),
         tie_logits="lm_head.weight" not in tensors,
         # mT5's are never scaled, whatever its config.json says.
         scale_logits=values.get("model_type", "t5") == "t5"
@@ -97,14 +99,14 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     )
 
 
-def write(config: ModelConfig) -> dict[str, Any]:
+def write(config: ModelConfig, prefix: str) -> dict[str, Any]:
     """The inverse of `read`. Old versions of transformers take what is tied for what is scaled, and new ones read
     `scale_decoder_outputs`."""
     name = NAMES_OF_ACTIVATIONS[config.activation]
     gated = "gelu" if name == "gelu_new" else name
     alone = config.architecture == "encoder"
     return {
-        "architectures": ["T5EncoderModel" if alone else "T5ForConditionalGeneration"],
+        "architectures": [f"{prefix}{'EncoderModel' if alone else 'ForConditionalGeneration'}"],
         "is_encoder_decoder": not alone,
         "vocab_size": config.vocab_size,
         "d_model": config.width,
@@ -142,11 +144,19 @@ def rows(config: ModelConfig) -> list[Row]:
         names = {"gate": "wi_0", "in": "wi_1", "out": "wo"} if config.gated else {"in": "wi", "out": "wo"}
         for a, b in names.items():
             found += linear(f"{ours}/feed_forward/{a}", f"{last}.DenseReluDense.{b}", bias=False)
-    if not config.tie_logits:
+    if config.outputs and not config.tie_logits:
         found.append(Row("logits/projection/kernel", "lm_head.weight", LINEAR))
     return found
 
 
 FAMILIES = tuple(
-    Family(name, read, write, rows, silent=r"(en|de)coder\.embed_tokens\.weight") for name in ("t5", "mt5")
+    Family(
+        name,
+        read,
+        lambda config, prefix=prefix: write(config, prefix),
+        rows,
+        classes={f"{prefix}ForConditionalGeneration": ("vocabulary",), f"{prefix}EncoderModel": ()},
+        silent=r"(en|de)coder\.embed_tokens\.weight",
+    )
+    for name, prefix in (("t5", "T5"), ("mt5", "MT5"))
 )

@@ -11,10 +11,11 @@ from flax import linen as nn
 
 from t2t.errors import CheckpointError, unknown
 from t2t.families import FAMILIES, Family
+from t2t.families.heads import Outputs, class_of
 from t2t.families.rows import Row
-from t2t.folders.places import Place, places
+from t2t.folders.places import Place, by_path, places
 from t2t.folders.tensors import Tensors, json_of
-from t2t.models import ModelConfig, abstract_params
+from t2t.models import ModelConfig, abstract_params, build, dummy_batch
 
 Shardings = Callable[[Any], Any]  # of the boxed shapes of parameters → their shardings
 
@@ -28,26 +29,27 @@ class Loaded:
       params: float32, unboxed.
       family: whose names it has.
       values: of its config.json.
+      new: parameters that the folder has not, because other outputs were asked for; they are drawn at random.
+      left: tensors of the folder's outputs that were not asked for.
     """
 
     config: ModelConfig
     params: Any
     family: Family
     values: dict[str, Any]
+    new: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
-def load(
-    folder: str | pathlib.Path,
-    *,
-    shardings: Shardings | None = None,
-    **changes: Any,
-) -> Loaded:
+def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed: int = 0, **changes: Any) -> Loaded:
     """Reads a folder in Hugging Face's format.
 
     Args:
       shardings: where parameters are put; on the first device if not given.
-      **changes: of the config, in fields that change no parameter but how layers are stacked: `stacking="scanned"`,
-        `remat`, `dtype`, dropout.
+      seed: of what is new.
+      **changes: of the config, in fields that change no parameter but how layers are stacked (`stacking="scanned"`,
+        `remat`, `dtype`, dropout), and `outputs` and `labels`: `outputs=("sequence",), labels=3` is the way to
+        fine-tune a pre-trained trunk. Heads that the folder has not are new; logits over the vocabulary cannot be.
 
     Raises:
       CheckpointError: no folder in this format, an unsupported family, tensors that are missing, unexpected or of other
@@ -57,24 +59,66 @@ def load(
     folder = pathlib.Path(folder).expanduser()
     values = values_of(folder)
     family, tensors = family_of(values, folder), Tensors(folder)
-    config = dataclasses.replace(family.read(values, set(tensors)), **changes)
+    own, asked = family.read(values, set(tensors)), {}
+    if {"outputs", "labels"} & set(changes):
+        asked = asked_of(family, changes.pop("outputs", own.outputs), changes.pop("labels", own.labels))
+    values = {**values, **asked}
+    config = dataclasses.replace(family.read(values, set(tensors)) if asked else own, **changes)
     boxed = abstract_params(config)
     shapes = nn.meta.unbox(boxed)
     where = places(family.rows(config), config, shapes)
     names = _names(where, family, tensors)
-    _check(where, names, family, tensors, folder)
+    new = [path for path, place in where.items() if asked and _is_new(path, place, own, names, tensors)]
+    where = {path: place for path, place in where.items() if path not in new}
+    may_be_left = {row.theirs for row in family.rows(own)} if asked else set()
+    left = _check(where, names, family, tensors, folder, may_be_left)
     placed = shardings(boxed) if shardings else jax.tree.map(lambda _: jax.devices()[0], shapes)
     params = jax.tree.map(lambda _: None, shapes)
-    for path, place in where.items():
-        array = np.empty(place.shape, np.float32)
-        for index, row in place.rows:
-            array[index] = row.layout.read(tensors[names[row.theirs]], array[index].shape)
+
+    def put(path: str, array: Any) -> None:
         *parents, leaf = path.split("/")
         node, of = params, placed
         for parent in parents:
             node, of = node[parent], of[parent]
         node[leaf] = jax.device_put(array, of[leaf])
-    return Loaded(config, params, family, values)
+
+    for path, place in where.items():
+        array = np.empty(place.shape, np.float32)
+        for index, row in place.rows:
+            array[index] = row.layout.read(tensors[names[row.theirs]], array[index].shape)
+        put(path, array)
+    for path, array in _drawn(config, new, seed).items():
+        put(path, array)
+    return Loaded(config, params, family, values, tuple(new), left)
+
+
+def asked_of(family: Family, outputs: Outputs, labels: int) -> dict[str, Any]:
+    """What config.json says of other outputs than the folder's."""
+    said = {"architectures": [class_of(outputs, family.classes)]}
+    return {**said, "id2label": {str(i): f"LABEL_{i}" for i in range(labels)}}
+
+
+def _is_new(path: str, place: Place, own: ModelConfig, names: dict[str, str], tensors: Tensors) -> bool:
+    """Whether a folder has not a parameter of the heads: by its output, for other outputs have the same names there."""
+    room, *rest = path.split("/")
+    if room != "heads":
+        return False
+    if rest[0] != "pooler" and rest[0] not in own.outputs:
+        return True
+    tensor, (_, row) = names[place.rows[0][1].theirs], place.rows[0]
+    return tensor not in tensors or tensors.shape(tensor) != row.layout.shape(place.shape)
+
+
+def _drawn(config: ModelConfig, paths: list[str], seed: int) -> dict[str, jax.Array]:
+    """Parameters as a model begins with them; no others are computed."""
+    if not paths:
+        return {}
+
+    def init(key):
+        found = by_path(nn.meta.unbox(build(config).init(key, dummy_batch(config))["params"]))
+        return {path: found[path] for path in paths}
+
+    return jax.jit(init)(jax.random.key(seed))
 
 
 def values_of(folder: pathlib.Path) -> dict[str, Any]:
@@ -110,15 +154,25 @@ def _names(where: dict[str, Place], family: Family, tensors: Tensors) -> dict[st
 
 
 def _check(
-    where: dict[str, Place], names: dict[str, str], family: Family, tensors: Tensors, folder: pathlib.Path
-) -> None:
-    """Raises CheckpointError with everything at once in which the tensors are not those of the config."""
+    where: dict[str, Place],
+    names: dict[str, str],
+    family: Family,
+    tensors: Tensors,
+    folder: pathlib.Path,
+    may_be_left: set[str],
+) -> tuple[str, ...]:
+    """Raises CheckpointError with everything at once in which the tensors are not those of the config.
+
+    Returns:
+      Those of `may_be_left` that no parameter has.
+    """
     wanted: dict[str, tuple[Row, tuple[int, ...]]] = {}
     for place in where.values():
         for index, row in place.rows:
             wanted[names[row.theirs]] = row, place.shape[1:] if index else place.shape
     missing = sorted(set(wanted) - set(tensors))
-    unexpected = sorted(n for n in tensors if n not in wanted and not family.says_nothing(n))
+    over = sorted(n for n in tensors if n not in wanted and not family.says_nothing(n))
+    unexpected = [n for n in over if n not in may_be_left]
     wrong = []
     for name in sorted(set(wanted) & set(tensors)):
         row, ours = wanted[name]
@@ -134,3 +188,4 @@ def _check(
         raise CheckpointError(
             f"The tensors in {folder} are not those that its config.json describes. " + "; ".join(told) + "."
         )
+    return tuple(n for n in over if n in may_be_left)

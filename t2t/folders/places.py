@@ -52,9 +52,9 @@ def _spelled(row: Row, config: ModelConfig) -> Iterable[tuple[str, Index, Row]]:
         return
     side, rest = match.groups()
     turns = len(getattr(config, f"{side}_mechanisms"))
-    for i in range(getattr(config, f"{side}_layers")):
+    for i in range(config.sets(side)):
         spelled = dataclasses.replace(row, theirs=row.theirs.format(i=i))
-        if config.stacking == "unrolled":
+        if config.stacking == "unrolled" or config.sharing:
             yield f"{side}/layer_{i}/{rest}", (), spelled
         else:
             block = f"block_{i % turns}/" if turns > 1 else ""

@@ -14,6 +14,7 @@ from t2t.checkpoints.digests import write_atomically
 from t2t.config import difference
 from t2t.errors import ConfigError, unknown
 from t2t.families import FAMILIES, Family
+from t2t.families.heads import named_labels
 from t2t.families.rows import Layout
 from t2t.folders.places import Index, by_path, places
 from t2t.folders.tensors import FILE, INDEX
@@ -54,7 +55,7 @@ def save(
     if family not in FAMILIES:
         raise ConfigError(unknown("family", family, FAMILIES))
     kin, folder = FAMILIES[family], pathlib.Path(folder).expanduser()
-    described = {"model_type": family, **kin.write(config), "dtype": dtype}
+    described = {"model_type": family, **kin.write(config), "dtype": dtype, **named_labels(config, values or {})}
     _check_described(config, kin.read(described, {row.theirs for row in kin.rows(config)}), family)
     pieces = _pieces(kin, config, params)
     kind = np.dtype(np.float32 if dtype == "float32" else ml_dtypes.bfloat16)

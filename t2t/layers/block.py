@@ -23,6 +23,8 @@ class Surroundings:
 
     Attributes:
       segments, positions: int32 [b n] of the stack's own tokens; without positions they are 0, 1, … in the row.
+      query_segments: int32 [b n], of the tokens as they look at others, where it is not `segments`: padding that looks at
+        a text, which nothing looks at.
       prefix: int32 [b n], 1 where tokens see each other both ways (prefix LM).
       bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
       rotation: of queries and keys of self-attention (rotary positions).
@@ -35,6 +37,7 @@ class Surroundings:
 
     segments: jax.Array | None = None
     positions: jax.Array | None = None
+    query_segments: jax.Array | None = None
     prefix: jax.Array | None = None
     bias: jax.Array | RelativeBias | None = None
     rotation: Rotation | None = None
@@ -89,7 +92,7 @@ class Block(nn.Module):
             conditions = Conditions(
                 pattern=causal() if self.causal else bidirectional(),
                 bias=around.bias,
-                query_segments=around.segments,
+                query_segments=around.segments if around.query_segments is None else around.query_segments,
                 key_segments=around.segments,
                 query_positions=positions,
                 key_positions=positions,
@@ -117,6 +120,7 @@ class Block(nn.Module):
         if self.cross:
             x = self._residual(x, "cross_attention", cross_attention)
         x = self._residual(x, "feed_forward", FeedForward(config, name="feed_forward"))
+        self.sow("intermediates", "after", x)
         return x, LayerCache(**states) if cache is not None else None
 
     def _residual(self, x, name, branch):

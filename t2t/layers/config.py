@@ -38,7 +38,7 @@ class LayerConfig:
     gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
 
     positions: Literal["relative_bias", "rotary", "learned", "sinusoidal", "none"] = "sinusoidal"
-    position_offset: int = 0  # rows in front of the learned table that no position reads (RoBERTa, BART: 2)
+    position_offset: int = 0  # rows in front of the learned table, of positions below 0 (RoBERTa, BART: 2)
     position_grid: tuple[int, ...] = ()  # learned positions are places in a grid of these sides; () for a line
     relative_buckets: int = 32
     relative_max_distance: int = 128

@@ -79,10 +79,14 @@ class PositionEmbedding(nn.Module):
         if config.position_grid:
             table = self._grid(width)
         elif config.positions == "learned":
-            table = self._learned("table", config.position_offset + self.max_length, width)[config.position_offset :]
+            table = self._learned("table", config.position_offset + self.max_length, width)
         else:
             table = jnp.asarray(sinusoids(self.max_length, width))
-        rows = table[None, : x.shape[1]] if positions is None else jnp.take(table, positions, axis=0)
+        before = config.position_offset
+        if positions is None:
+            rows = table[None, before : before + x.shape[1]]
+        else:
+            rows = jnp.take(table, positions + before, axis=0)
         return x + rows.astype(x.dtype)
 
     def _learned(self, name: str, rows: int, width: int) -> jax.Array:

@@ -33,6 +33,8 @@ class Stack(nn.Module):
       stacking: "unrolled" (parameters layer_0, layer_1, …; fastest to run) or "scanned" (one set of parameters with a
         leading layers axis, one such set for each mechanism; compile time independent of depth).
       remat: what the backward pass recomputes: "none", "dots" (all but matrix products) or "full".
+      sharing: which set of parameters each layer has, layer_0 being the first (ALBERT, Lan et al. 2020, section 3.1);
+        () where each has its own. Scanned layers share one set or none.
     """
 
     config: LayerConfig
@@ -44,6 +46,7 @@ class Stack(nn.Module):
     final_dropout: bool
     stacking: Literal["unrolled", "scanned"]
     remat: Remat
+    sharing: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, x: jax.Array, surroundings: Surroundings, cache: Caches = None) -> tuple[jax.Array, Caches]:
@@ -69,6 +72,7 @@ class Stack(nn.Module):
             else None,
         )
         x = Dropout(config.dropout, config.dropout_over_length)(x)
+        self.sow("intermediates", "before", x)
         x, cache = (self._scanned if self.stacking == "scanned" else self._unrolled)(x, surroundings, cache)
         if self.final_norm:
             x = Norm(config, name="norm")(x)
@@ -79,15 +83,12 @@ class Stack(nn.Module):
 
     def _unrolled(self, x, surroundings, cache):
         block, turns = block_class(self.remat, scanned=False), len(self.mechanisms)
-        return one_by_one(
-            (
-                block(self.config, self.mechanisms[i % turns], i % turns, self.causal, self.cross, name=f"layer_{i}")
-                for i in range(self.layers)
-            ),
-            x,
-            cache,
-            surroundings,
-        )
+        blocks = {}
+        for i, name in enumerate(self.sharing or range(self.layers)):
+            if name not in blocks:
+                mechanism, turn = self.mechanisms[i % turns], i % turns
+                blocks[name] = block(self.config, mechanism, turn, self.causal, self.cross, name=f"layer_{name}")
+        return one_by_one((blocks[name] for name in self.sharing or range(self.layers)), x, cache, surroundings)
 
     def _scanned(self, x, surroundings, cache):
         config, (first, *others) = self.config, self.mechanisms
@@ -95,8 +96,9 @@ class Stack(nn.Module):
         def scanned(body):
             return nn.scan(
                 body,
-                variable_axes={"params": 0},
-                split_rngs={"params": True, "dropout": True},
+                variable_axes={"intermediates": 0} if self.sharing else {"params": 0, "intermediates": 0},
+                variable_broadcast="params" if self.sharing else False,
+                split_rngs={"params": not self.sharing, "dropout": True},
                 in_axes=(0, nn.broadcast),
                 out_axes=0,
                 length=self.layers // len(self.mechanisms),
@@ -107,7 +109,8 @@ class Stack(nn.Module):
             group = scanned(Group)(config, self.mechanisms, self.causal, self.cross, self.remat, name="layers")
             return group(x, cache, surroundings)
         block = scanned(block_class(self.remat, scanned=True))
-        x, new = block(config, first, 0, self.causal, self.cross, name="layers")(
+        name = "layer_0" if self.sharing else "layers"
+        x, new = block(config, first, 0, self.causal, self.cross, name=name)(
             x, None if cache is None else cache[0], surroundings
         )
         return x, None if cache is None else (new,)

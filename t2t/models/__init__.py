@@ -14,6 +14,7 @@ from t2t.models.config import ModelConfig
 from t2t.models.decoder import Decoder
 from t2t.models.encoder import Encoder
 from t2t.models.encoder_decoder import EncoderDecoder
+from t2t.models.hidden import hidden_states
 
 __all__ = [
     "Cache",
@@ -24,6 +25,7 @@ __all__ = [
     "abstract_params",
     "build",
     "dummy_batch",
+    "hidden_states",
     "init_cache",
     "init_memory",
     "memory_loss",
@@ -69,6 +71,8 @@ def param_count(config: ModelConfig) -> int:
 
 def restack(params: dict, config: ModelConfig) -> dict:
     """The parameters of a model, its layers stacked in whatever way, with them stacked as `config` says."""
+    if config.sharing:
+        return params  # one set of parameters lies as it is whichever way layers are stacked
     params = to_unrolled(params)
     if config.stacking == "unrolled":
         return params

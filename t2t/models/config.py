@@ -8,6 +8,8 @@ from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
 from t2t.layers.config import LayerConfig, cycle
 
+Output = Literal["vocabulary", "pair", "replaced", "sequence", "choice", "tagging", "spans"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig(LayerConfig):
@@ -36,6 +38,15 @@ class ModelConfig(LayerConfig):
         ""  # a dense layer with this activation, and a norm, between states and logits, as BERT
     )
 
+    outputs: tuple[Output, ...] = ("vocabulary",)  # read off the states, see `models.heads`; () for states alone
+    labels: int = 2  # of "sequence" and "tagging"
+    labels_bias: bool = True  # in the last projection of all outputs but "vocabulary"
+    pooler: Literal["", "tanh", "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = (
+        ""  # a dense layer with this activation on the state that stands for the sequence
+    )
+    pooled: Literal["first", "last"] = "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT
+
+    sharing: tuple[int, ...] = ()  # which set of parameters each layer has, from 0 (ALBERT); () for each its own
     stacking: Literal["unrolled", "scanned"] = "unrolled"
     remat: Literal["none", "dots", "full"] = (
         "none"  # what the backward pass recomputes: nothing, all but matrix products, all
@@ -63,14 +74,20 @@ class ModelConfig(LayerConfig):
                 f"position_grid {self.position_grid} has {math.prod(self.position_grid)} places, fewer than max_length "
                 f"{self.max_length}: make its first side longer."
             )
-        if self.tie_logits and self.embedding_width is not None and not self.logits_transform:
+        of_tokens = "vocabulary" in self.outputs
+        if of_tokens and self.tie_logits and self.embedding_width is not None and not self.logits_transform:
             raise ConfigError(
                 f"embedding_width {self.embedding_width} with tied logits needs a logits_transform from width "
                 f"{self.width} to it: set logits_transform, or tie_logits to False."
             )
         if self.token_types and self.architecture != "encoder":
             raise ConfigError(f"token_types are of architecture 'encoder', found '{self.architecture}': make them 0.")
+        if len(set(self.outputs)) < len(self.outputs):
+            raise ConfigError(f"outputs: expected each once, found {self.outputs}.")
+        if self.labels < 1:
+            raise ConfigError(f"labels: expected at least 1, found {self.labels}.")
         self._check_attention()
+        self._check_sharing()
 
     @property
     def table_width(self) -> int:
@@ -86,6 +103,35 @@ class ModelConfig(LayerConfig):
     def decoder_mechanisms(self) -> tuple[Mechanism, ...]:
         """The mechanisms that take turns in the decoder's layers."""
         return cycle(self.attention if self.decoder_attention is None else self.decoder_attention)
+
+    def sets(self, side: Literal["encoder", "decoder"]) -> int:
+        """How many sets of parameters the layers of a stack have."""
+        layers = getattr(self, f"{side}_layers")
+        return max(self.sharing) + 1 if self.sharing and layers else layers
+
+    def _check_sharing(self) -> None:
+        if not self.sharing:
+            return
+        sets = sorted(set(self.sharing))
+        if sets != list(range(len(sets))):
+            raise ConfigError(f"sharing: expected sets from 0 on, none left out, found {self.sharing}.")
+        if len(sets) > 1 and self.stacking == "scanned":
+            raise ConfigError(
+                f"stacking 'scanned' goes over layers that share one set of parameters, or none; found sharing "
+                f"{self.sharing}: set stacking to 'unrolled'."
+            )
+        for side, mechanisms in (("encoder", self.encoder_mechanisms), ("decoder", self.decoder_mechanisms)):
+            layers, turns = getattr(self, f"{side}_layers"), len(mechanisms)
+            if layers and layers != len(self.sharing):
+                raise ConfigError(
+                    f"sharing names the sets of {len(self.sharing)} layers, found {side}_layers {layers}: make them as "
+                    "many."
+                )
+            if layers and len({(set_, i % turns) for i, set_ in enumerate(self.sharing)}) > len(sets):
+                raise ConfigError(
+                    f"sharing {self.sharing} gives layers of different mechanisms one set of parameters: share among "
+                    f"layers whose numbers are equal modulo {turns}."
+                )
 
     def _check_attention(self) -> None:
         """Asks every mechanism whether it can be what it is set to be, naming the field where it cannot."""

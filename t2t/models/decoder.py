@@ -12,6 +12,7 @@ from t2t.layers.embedding import Embedding
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
 from t2t.models.embedder import Embedder, Logits, check_length
+from t2t.models.heads import Heads, first
 
 
 def decoder_stack(config: ModelConfig, cross: bool, name: str | None = None) -> Stack:
@@ -26,6 +27,7 @@ def decoder_stack(config: ModelConfig, cross: bool, name: str | None = None) -> 
         final_dropout=config.final_dropout,
         stacking=config.stacking,
         remat=config.remat,
+        sharing=config.sharing,
         name=name,
     )
 
@@ -49,7 +51,7 @@ def cached_surroundings(
 
 
 class Decoder(nn.Module):
-    """A causal language model."""
+    """A causal language model, or what else a config reads off the states of a decoder."""
 
     config: ModelConfig
 
@@ -58,22 +60,29 @@ class Decoder(nn.Module):
         self.tokens = Embedding(config, config.vocab_size, config.table_width)
         self.decoder_embedder = Embedder(config)
         self.decoder = decoder_stack(config, cross=False)
-        self.logits = Logits(config)
+        self.logits, self.heads = Logits(config), Heads(config)
 
     def __call__(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> Any:
-        """Reads decoder_inputs, decoder_segments, decoder_positions and decoder_prefix → logits float32 [b n v].
+        """The first of the outputs: where it is "vocabulary", logits float32 [b n v].
 
         With a memory, of `init_memory` or of the segment before, the batch is the segment that follows it, and the
         memory after it is returned as well. Documents go on where segment ids do.
         """
-        logits, memory = self.decode(
-            batch["decoder_inputs"],
-            segments=batch.get("decoder_segments"),
-            positions=batch.get("decoder_positions"),
-            prefix=batch.get("decoder_prefix"),
-            cache=memory,
+        found = self.outputs(batch, memory)
+        logits = first(self.config, found)
+        return logits if memory is None else (logits, found["memory"])
+
+    def outputs(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> dict[str, Any]:
+        """Reads decoder_ inputs, segments, positions and prefix, and pooled_at → "states" [b n d], the outputs, and
+        "memory" where one was given."""
+        inputs, segments, positions, prefix = (
+            batch.get(f"decoder_{name}") for name in ("inputs", "segments", "positions", "prefix")
         )
-        return logits if memory is None else (logits, memory)
+        states, memory = self._states(inputs, segments, positions, prefix, memory)
+        found = {"states": states, **self.heads(states, segments, batch.get("pooled_at"))}
+        if "vocabulary" in self.config.outputs:
+            found["vocabulary"] = self.logits(self.tokens, states)
+        return found if memory is None else {**found, "memory": memory}
 
     def decode(
         self,
@@ -96,11 +105,21 @@ class Decoder(nn.Module):
         Returns:
           Logits float32 [b n v] and the new cache (None where none was given).
         """
+        states, cache = self._states(tokens, segments, positions, prefix, cache)
+        return self.logits(self.tokens, states), cache
+
+    def _states(
+        self,
+        tokens: jax.Array,
+        segments: jax.Array | None,
+        positions: jax.Array | None,
+        prefix: jax.Array | None,
+        cache: Cache | None,
+    ) -> tuple[jax.Array, Cache | None]:
         lengths = None
         if cache is not None:
             segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, cache)
         x = self.decoder_embedder(self.tokens, tokens, positions)
         around = Surroundings(segments=segments, positions=positions, prefix=prefix)
         x, layers = self.decoder(x, around, None if cache is None else cache.layers)
-        cache = None if cache is None else cache.replace(layers=layers, lengths=lengths)
-        return self.logits(self.tokens, x), cache
+        return x, None if cache is None else cache.replace(layers=layers, lengths=lengths)

@@ -25,10 +25,10 @@ def check_length(config: ModelConfig, length: int) -> None:
         )
 
 
-def dense(config: ModelConfig, name: str, inward: int, outward: int) -> Projection:
-    """A projection with a bias between widths of a model."""
+def dense(config: ModelConfig, name: str, inward: int, outward: int, bias: bool = True) -> Projection:
+    """A projection between widths of a model."""
     init = initializer(config, "logits")
-    return Projection((inward,), (outward,), ("embed", None), init, True, config.compute_dtype, name=name)
+    return Projection((inward,), (outward,), ("embed", None), init, bias, config.compute_dtype, name=name)
 
 
 class Embedder(nn.Module):

@@ -14,6 +14,7 @@ from t2t.models.config import ModelConfig
 from t2t.models.decoder import cached_surroundings, decoder_stack
 from t2t.models.embedder import Embedder, Logits
 from t2t.models.encoder import encoder_stack
+from t2t.models.heads import Heads, first
 
 
 class EncoderDecoder(nn.Module):
@@ -28,18 +29,32 @@ class EncoderDecoder(nn.Module):
             self.decoder_tokens = Embedding(config, config.vocab_size, config.table_width)
         self.encoder_embedder, self.decoder_embedder = Embedder(config), Embedder(config)
         self.encoder, self.decoder = encoder_stack(config), decoder_stack(config, cross=True)
-        self.logits = Logits(config)
+        self.logits, self.heads = Logits(config), Heads(config)
 
     def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Reads encoder_ and decoder_ inputs, segments and positions → logits float32 [b n v]."""
-        encoded = self.encode(batch["encoder_inputs"], batch.get("encoder_segments"), batch.get("encoder_positions"))
-        return self.decode(
-            batch["decoder_inputs"],
-            encoded,
-            encoder_segments=batch.get("encoder_segments"),
-            segments=batch.get("decoder_segments"),
-            positions=batch.get("decoder_positions"),
-        )[0]
+        """The first of the outputs: where it is "vocabulary", logits float32 [b n v]."""
+        return first(self.config, self.outputs(batch))
+
+    def outputs(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Reads encoder_ and decoder_ inputs, segments and positions, and pooled_at → "encoded" [b m d], and of the
+        decoder "states" [b n d] and the outputs."""
+        read, written = (
+            {kind: batch.get(f"{side}_{kind}") for kind in ("inputs", "segments", "positions")}
+            for side in ("encoder", "decoder")
+        )
+        encoded = self.encode(*read.values())
+        states, _ = self._states(
+            written["inputs"], encoded, read["segments"], written["segments"], written["positions"], None
+        )
+        found = {"encoded": encoded, "states": states}
+        found |= self.heads(states, written["segments"], batch.get("pooled_at"))
+        if "vocabulary" in self.config.outputs:
+            found["vocabulary"] = self.logits(self._decoder_table, states)
+        return found
+
+    @property
+    def _decoder_table(self) -> Embedding:
+        return self.tokens if self.config.share_embeddings else self.decoder_tokens
 
     def encode(
         self, tokens: jax.Array, segments: jax.Array | None = None, positions: jax.Array | None = None
@@ -70,7 +85,18 @@ class EncoderDecoder(nn.Module):
         Returns:
           Logits float32 [b n v] and the new cache (None where none was given).
         """
-        table = self.tokens if self.config.share_embeddings else self.decoder_tokens
+        states, cache = self._states(tokens, encoded, encoder_segments, segments, positions, cache)
+        return self.logits(self._decoder_table, states), cache
+
+    def _states(
+        self,
+        tokens: jax.Array,
+        encoded: jax.Array | None,
+        encoder_segments: jax.Array | None,
+        segments: jax.Array | None,
+        positions: jax.Array | None,
+        cache: Cache | None,
+    ) -> tuple[jax.Array, Cache | None]:
         lengths = None
         if cache is not None:
             segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, cache)
@@ -81,11 +107,11 @@ class EncoderDecoder(nn.Module):
         elif (segments is None) != (encoder_segments is None):
             segments = jnp.ones_like(tokens) if segments is None else segments
             encoder_segments = jnp.ones(encoded.shape[:2], jnp.int32) if encoder_segments is None else encoder_segments
-        x = self.decoder_embedder(table, tokens, positions)
+        x = self.decoder_embedder(self._decoder_table, tokens, positions)
         around = Surroundings(
             segments=segments, positions=positions, encoded=encoded, encoded_segments=encoder_segments
         )
         x, layers = self.decoder(x, around, None if cache is None else cache.layers)
         if cache is not None:
             cache = cache.replace(layers=layers, lengths=lengths, encoded_segments=encoder_segments)
-        return self.logits(table, x), cache
+        return x, cache

@@ -1,10 +1,12 @@
-"""t2t equals Hugging Face's PyTorch models: it reads their folders, and has their logits, loss, every gradient under
-the tensors' names, greedy and beam outputs token for token; and they read its folders.
+"""t2t equals Hugging Face's PyTorch models, called with the same arguments: it reads their folders, and has every
+output, hidden state and loss, every gradient under the tensors' names, greedy and beam outputs token for token; and
+they read its folders.
 
 The golden folders are those that the PyTorch models wrote, with what they gave; where PyTorch is installed they are
 made again.
 """
 
+import dataclasses
 import importlib.util
 import pathlib
 import sys
@@ -16,116 +18,149 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from cases import CASES, ENCODERS, batch, inputs
+from cases import CASES, arguments
 
-from t2t import folders
+from t2t import folders, pretrained
 from t2t.inference import DecodeConfig
 from t2t.inference.programs import decode_batch
 from t2t.models import build
-from t2t.objectives import cross_entropy
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
 NEEDS_PYTORCH = pytest.mark.skipif(
     not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
 )
+GENERATING = [name for name, case in CASES.items() if case.generates]
 
 
 @pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=NEEDS_PYTORCH)])
 def folder_of(request, tmp_path_factory):
     """case → a folder that transformers wrote, with results.npz in it."""
     if request.param == "golden":
-        return lambda case: GOLDEN / case
+        return lambda name: GOLDEN / name
     import peer
 
     made: dict = {}
 
-    def live(case):
-        if case not in made:
-            made[case] = tmp_path_factory.mktemp(case)
-            peer.write(case, made[case])
-        return made[case]
+    def live(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            peer.write(name, made[name])
+        return made[name]
 
     return live
 
 
-def results_of(folder):
-    return dict(np.load(folder / "results.npz"))
+def results_of(folder, kind):
+    found = dict(np.load(folder / "results.npz"))
+    return {name.removeprefix(f"{kind}:"): value for name, value in found.items() if name.startswith(f"{kind}:")}
 
 
-def real(case, config):
-    return inputs(case)["targets_mask" if config.architecture == "encoder-decoder" else "mask"] > 0
+def real(given, name, array, model):
+    """The part of an array that is compared: that of real tokens, unless padding has the same states too."""
+    mask = given.get("attention_mask")
+    same = model.config.architecture == "encoder" and model.family.padding_sees
+    if mask is None or same or name.startswith("decoder") or array.shape[:2] != mask.shape:
+        return array
+    return array[mask > 0]
+
+
+def numbered(result):
+    """The arrays of a result, those of tuples with their numbers."""
+    found = {}
+    for name, value in result.items():
+        many = isinstance(value, (tuple, list))
+        found |= {f"{name}:{i}": v for i, v in enumerate(value)} if many else {name: value}
+    return {name: np.asarray(value) for name, value in found.items()}
 
 
 def assert_close(found, expected, what=""):
-    np.testing.assert_allclose(found, expected, atol=2e-5 * max(np.abs(expected).max(), 1.0), rtol=0, err_msg=what)
+    assert np.shape(found) == np.shape(expected), what
+    scale = max(np.abs(expected).max(initial=0.0), 1.0)
+    np.testing.assert_allclose(found, expected, atol=2e-5 * scale, rtol=0, err_msg=what)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_logits_and_gradients(folder_of, case):
-    folder = folder_of(case)
-    result, loaded = results_of(folder), folders.load(folder)
-    config, model = loaded.config, build(loaded.config)
-    features = batch(case)
-
-    def loss(params):
-        logits = model.apply({"params": params}, features)
-        total, sums = cross_entropy(logits, features["targets"], features["loss_weights"])
-        return total / sums["weights"], logits
-
-    (value, logits), gradients = jax.value_and_grad(loss, has_aux=True)(loaded.params)
-    assert_close(logits[real(case, config)], result["logits"][real(case, config)])
-    np.testing.assert_allclose(value, result["loss"], atol=2e-5, rtol=0)
-    found = folders.named(config, gradients, loaded.family)
-    expected = {name.removeprefix("gradient:"): g for name, g in result.items() if name.startswith("gradient:")}
-    assert set(expected) == set(found) - {"final_logits_bias"}  # a buffer there, which has no gradient
-    for name, gradient in expected.items():
-        assert_close(found[name], gradient, name)
+def assert_same(found, expected, given, model):
+    for name, array in expected.items():
+        assert name in found, f"{name} is not among {sorted(found)}"
+        assert_close(real(given, name, found[name], model), real(given, name, array, model), name)
 
 
 @pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
-@pytest.mark.parametrize("case", [case for case in CASES if case not in ENCODERS])
-def test_greedy_and_beam_outputs(folder_of, case, stacking):
-    folder = folder_of(case)
-    result, loaded = results_of(folder), folders.load(folder, stacking=stacking)
-    if loaded.config.architecture == "decoder":
-        prompts = {
-            "decoder_inputs": result["prompts"].astype(np.int32),
-            "decoder_segments": result["prompts_mask"].astype(np.int32),
-        }
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_and_hidden_states(folder_of, name, stacking):
+    folder, given = folder_of(name), arguments(name)
+    model = load(folder, stacking)
+    found = model(**given, output_hidden_states=True)
+    assert_same(numbered(found), results_of(folder, "output"), given, model)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients(folder_of, name):
+    folder = folder_of(name)
+    expected = results_of(folder, "gradient")
+    if not expected:
+        pytest.skip("states alone have no loss")
+    loss, found = pretrained.load(folder).loss_and_gradients(**arguments(name))
+    np.testing.assert_allclose(loss, results_of(folder, "output")["loss"], atol=2e-5, rtol=1e-5)
+    buffers = set(np.load(folder / "results.npz")["untrained"])
+    assert set(found) - buffers == set(expected)
+    for tensor, gradient in expected.items():
+        assert_close(found[tensor], gradient, tensor)
+
+
+@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
+@pytest.mark.parametrize("name", GENERATING)
+def test_greedy_and_beam_outputs(folder_of, name, stacking):
+    folder = folder_of(name)
+    result, model = dict(np.load(folder / "results.npz")), load(folder, stacking)
+    if model.config.architecture == "decoder":
+        prompts = {"decoder_inputs": result["prompts"], "decoder_segments": result["prompts_mask"]}
     else:
-        prompts = {k: v for k, v in batch(case).items() if k.startswith("encoder")}
-    model = build(loaded.config)
+        given = arguments(name)
+        prompts = {"encoder_inputs": given["input_ids"], "encoder_segments": given["attention_mask"]}
+    prompts = {feature: value.astype(np.int32) for feature, value in prompts.items()}
     for decode, expected in (
         (DecodeConfig(max_length=9), result["greedy"][:, None]),
         (DecodeConfig(method="beam", beams=4, length_penalty=0.0, max_length=9), result["beams"]),
     ):
-        tokens, _ = decode_batch(loaded.params, prompts, jnp.arange(2), model=model, decode=decode, eos_id=1)
+        tokens, _ = decode_batch(model.params, prompts, jnp.arange(2), model=model.module, decode=decode, eos_id=1)
         np.testing.assert_array_equal(tokens, expected)
 
 
 @pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_saved_is_what_was_loaded(case, stacking, tmp_path):
-    theirs = folders.load(GOLDEN / case, stacking=stacking)
-    folders.save(tmp_path, theirs.config, theirs.params, family=theirs.family.name, values=theirs.values)
-    again = folders.load(tmp_path)
-    first = folders.load(GOLDEN / case)
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_saved_is_what_was_loaded(name, stacking, tmp_path):
+    model = load(GOLDEN / name, stacking)
+    pretrained.save(model, tmp_path)
+    again, first = folders.load(tmp_path), folders.load(GOLDEN / name)
     assert again.config == first.config
     jax.tree.map(np.testing.assert_array_equal, again.params, first.params)
 
 
 @NEEDS_PYTORCH
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("case", CASES)
-def test_transformers_reads_what_is_saved_after_a_step(case, dtype, tmp_path):
+@pytest.mark.parametrize("name", CASES)
+def test_transformers_reads_what_is_saved_after_a_step(name, dtype, tmp_path):
     import peer
 
-    loaded = folders.load(GOLDEN / case, stacking="scanned")
-    moved = jax.tree.map(lambda p: (p + 0.01 * jnp.sin(p)).astype(dtype).astype(jnp.float32), loaded.params)
-    folders.save(
-        tmp_path, loaded.config, moved, family=loaded.family.name, values=loaded.values, dtype=dtype, shard_bytes=9_000
-    )
-    ours = build(loaded.config).apply({"params": moved}, batch(case))
-    here = real(case, loaded.config)
-    assert_close(np.asarray(ours)[here], peer.logits(tmp_path, case)[here])
+    model, given = load(GOLDEN / name, "scanned"), arguments(name)
+    moved = jax.tree.map(lambda p: (p + 0.01 * jnp.sin(p)).astype(dtype).astype(jnp.float32), model.params)
+    model = dataclasses.replace(model, params=moved)
+    pretrained.save(model, tmp_path, dtype=dtype, shard_bytes=9_000)
+    expected = {key.removeprefix("output:"): value for key, value in peer.read(tmp_path, name).items()}
+    assert_same(numbered(model(**given)), expected, given, model)
+
+
+def load(folder, stacking):
+    """The model, its layers unrolled where they share several sets of parameters."""
+    model = pretrained.load(folder)
+    if len(set(model.config.sharing)) > 1:
+        return model
+    return pretrained.load(folder, stacking=stacking)
+
+
+def test_every_module_is_the_one_that_trains():
+    """What is called under transformers' names is the module that `build` makes of the config."""
+    model = pretrained.load(GOLDEN / "bert")
+    assert model.module == build(model.config)

@@ -1,0 +1,111 @@
+"""transformers' names of what goes into a model, as the features that modules read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from t2t.errors import DataError, unknown
+from t2t.families.family import Family, Values
+from t2t.models import ModelConfig
+
+FEATURES = {
+    "encoder": {
+        "input_ids": "encoder_inputs",
+        "attention_mask": "encoder_segments",
+        "token_type_ids": "encoder_types",
+        "position_ids": "encoder_positions",
+    },
+    "decoder": {
+        "input_ids": "decoder_inputs",
+        "attention_mask": "decoder_segments",
+        "position_ids": "decoder_positions",
+    },
+    "encoder-decoder": {
+        "input_ids": "encoder_inputs",
+        "attention_mask": "encoder_segments",
+        "decoder_input_ids": "decoder_inputs",
+        "decoder_attention_mask": "decoder_segments",
+    },
+}
+LABELS = {  # what is learned, by output
+    "vocabulary": ("labels",),
+    "pair": ("next_sentence_label", "sentence_order_label", "labels"),
+    "replaced": ("labels",),
+    "sequence": ("labels",),
+    "choice": ("labels",),
+    "tagging": ("labels",),
+    "spans": ("start_positions", "end_positions"),
+}
+Features = dict[str, np.ndarray]
+
+
+def features_of(
+    arguments: Mapping[str, Any], config: ModelConfig, family: Family, values: Values
+) -> tuple[Features, Features]:
+    """Arguments under transformers' names as features, and what is to be learned, under its own names.
+
+    Args:
+      arguments: arrays; those that are None are not given. Rows of multiple choice are [b choices n].
+
+    Raises:
+      DataError: an argument that the model does not read, or one that it needs and has not.
+    """
+    given = {name: np.asarray(value) for name, value in arguments.items() if value is not None}
+    names = FEATURES[config.architecture] | dict(family.arguments)
+    learned = [name for output in config.outputs for name in LABELS[output]]
+    for name in given:
+        if name not in names and name not in learned:
+            raise DataError(f"{family.name}: {unknown('argument', name, [*names, *learned])}")
+    labels = {name: given.pop(name) for name in learned if name in given}
+    if "choice" in config.outputs:
+        given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}
+    if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
+        given["decoder_input_ids"] = _shifted(_decoder_source(given, labels, config), values, family)
+    features = {names[name]: value for name, value in given.items()}
+    features = {name: v.astype(np.int32) if v.dtype.kind in "iub" else v for name, v in features.items()}
+    if config.architecture == "encoder" and family.padding_sees and "encoder_segments" in features:
+        features["encoder_query_segments"] = np.ones_like(features["encoder_segments"])
+    if family.positions_from_ids and "input_ids" in given and "position_ids" not in given:
+        real = (given["input_ids"] != values.get("pad_token_id", 1)).astype(np.int32)
+        features["encoder_positions"] = (np.cumsum(real, axis=1) * real - 1).astype(np.int32)
+    if config.outputs and config.pooled == "last" and "pooled_at" not in features:
+        features |= _pooled_at(given, config, values)
+    return features, labels
+
+
+def _decoder_source(given: Features, labels: Features, config: ModelConfig) -> np.ndarray:
+    """What the decoder reads where nothing is said: the labels, and where there are none its own input (BART)."""
+    if "vocabulary" in config.outputs and "labels" in labels:
+        return labels["labels"]
+    if config.positions != "relative_bias" and "input_ids" in given:
+        return given["input_ids"]
+    raise DataError("An encoder-decoder needs decoder_input_ids, or labels to make them of: found neither.")
+
+
+def _shifted(tokens: np.ndarray, values: Values, family: Family) -> np.ndarray:
+    """Tokens one place later: after the start token, or after their own last (mBART's language)."""
+    pad = values.get("pad_token_id") or 0
+    tokens = np.where(tokens == -100, pad, tokens)
+    if family.last_goes_first:
+        last = (tokens != pad).sum(axis=1, keepdims=True) - 1
+        first = np.take_along_axis(tokens, last, axis=1)
+    else:
+        first = np.full((len(tokens), 1), values.get("decoder_start_token_id") or 0)
+    return np.concatenate([first, tokens[:, :-1]], axis=1)
+
+
+def _pooled_at(given: Features, config: ModelConfig, values: Values) -> Features:
+    """The last token that is no padding, by its id, as transformers takes it; of a decoder that reads what its encoder
+    does, the last end of sequence."""
+    if config.architecture == "encoder-decoder":
+        is_last = given["input_ids"] == values.get("eos_token_id", 2)
+        if len(set(is_last.sum(axis=1))) > 1:
+            raise DataError("Every row needs as many ends of sequence (eos_token_id) as the others.")
+    else:
+        pad = values.get("pad_token_id")
+        if pad is None:
+            return {}
+        is_last = given["input_ids"] != pad
+    n = is_last.shape[1]
+    return {"pooled_at": (n - 1 - np.argmax(is_last[:, ::-1], axis=1)).astype(np.int32)}

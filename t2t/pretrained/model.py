@@ -1,0 +1,107 @@
+"""A published model: read from a folder, called under transformers' names, and written back."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from t2t import folders
+from t2t.errors import DataError
+from t2t.families.family import Family
+from t2t.models import ModelConfig
+from t2t.models import build as build_model
+from t2t.pretrained.arguments import features_of
+from t2t.pretrained.losses import loss_of
+from t2t.pretrained.results import Result, result_of
+
+
+@dataclasses.dataclass
+class Pretrained:
+    """A model of a public folder.
+
+    Attributes:
+      config: of the model.
+      params: float32, unboxed.
+      family: whose names its tensors have.
+      values: of config.json.
+      folder: that it was read from; its tokenizer is there.
+    """
+
+    config: ModelConfig
+    params: Any
+    family: Family
+    values: dict[str, Any]
+    folder: pathlib.Path
+
+    @property
+    def module(self) -> nn.Module:
+        """The Flax module: `module.apply({"params": model.params}, batch)`."""
+        return build_model(self.config)
+
+    def __call__(self, *, output_hidden_states: bool = False, **arguments: Any) -> Result:
+        """The outputs for arrays under transformers' names: `input_ids`, `attention_mask`, `token_type_ids`,
+        `decoder_input_ids`, `labels` and what else the family reads.
+
+        Args:
+          output_hidden_states: also what goes into the first layer and comes out of each.
+
+        Returns:
+          `logits`, `last_hidden_state` and so on, as items and attributes; with labels, `loss`.
+
+        Raises:
+          DataError: an argument that the model does not read, or a sequence beyond its positions.
+        """
+        features, labels = features_of(arguments, self.config, self.family, self.values)
+        rows = len(np.asarray(next(v for v in arguments.values() if v is not None)))
+        found, kept = _forward(self.params, features, model=self.module, keep=output_hidden_states)
+        loss = loss_of(found, labels, features, self.config, self.values)
+        return result_of(found, kept if output_hidden_states else None, self.config, self.family, loss, rows)
+
+    def loss_and_gradients(self, **arguments: Any) -> tuple[float, dict[str, np.ndarray]]:
+        """The loss of a call with labels, and its gradients under the names of the folder's tensors."""
+        features, labels = features_of(arguments, self.config, self.family, self.values)
+
+        def loss(params):
+            found = self.module.apply({"params": params}, features, method="outputs")
+            value = loss_of(found, labels, features, self.config, self.values)
+            if value is None:
+                raise DataError("loss_and_gradients needs labels: give labels=…, or what else the model learns from.")
+            return value
+
+        value, gradients = jax.jit(jax.value_and_grad(loss))(self.params)
+        return float(value), folders.named(self.config, gradients, self.family)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "keep"))
+def _forward(params: Any, features: Any, *, model: nn.Module, keep: bool) -> tuple[dict, Any]:
+    found, kept = model.apply({"params": params}, features, method="outputs", mutable=["intermediates"] if keep else [])
+    return found, kept.get("intermediates")
+
+
+def load(folder: str | pathlib.Path, *, report: Callable[[str], None] = print, **options: Any) -> Pretrained:
+    """The model of a folder in Hugging Face's format.
+
+    Args:
+      report: is told, in words, which parts are new and which were left.
+      **options: see `folders.load`.
+
+    Raises:
+      CheckpointError, ConfigError: see `folders.load`.
+    """
+    loaded = folders.load(folder, **options)
+    if loaded.new:
+        report(f"New, and not yet trained: {', '.join(loaded.new)}.")
+    if loaded.left:
+        report(f"In {folder}, and not used: {', '.join(loaded.left)}.")
+    path = pathlib.Path(folder).expanduser()
+    return Pretrained(loaded.config, loaded.params, loaded.family, loaded.values, path)
+
+
+def save(model: Pretrained, folder: str | pathlib.Path, **options: Any) -> None:
+    """Writes a folder that transformers loads; see `folders.save` for the options."""
+    folders.save(folder, model.config, model.params, family=model.family.name, values=model.values, **options)

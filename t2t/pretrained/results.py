@@ -1,0 +1,66 @@
+"""What a model gives, under transformers' names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from t2t.errors import unknown
+from t2t.families.family import Family
+from t2t.models import ModelConfig, hidden_states
+
+
+class Result(dict):
+    """Arrays by name, as items and as attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        raise AttributeError(unknown("output", name, self))
+
+
+def result_of(
+    found: Mapping[str, Any], kept: Mapping[str, Any] | None, config: ModelConfig, family: Family, loss: Any, rows: int
+) -> Result:
+    """The outputs of a module under transformers' names.
+
+    Args:
+      found: of the module's `outputs`.
+      kept: intermediates, where hidden states are wanted.
+      rows: of the arguments; rows of multiple choice are more.
+    """
+    result = Result() if loss is None else Result(loss=loss)
+    both = config.architecture == "encoder-decoder"
+    for name in config.outputs:
+        array = found[name]
+        if name == "spans":
+            result |= {"start_logits": array[..., 0], "end_logits": array[..., 1]}
+        elif name == "choice":
+            result["logits"] = array.reshape(rows, -1)
+        else:
+            result[_name(name, config, family)] = array
+    if not config.outputs:
+        result["last_hidden_state"] = found["states"]
+        if "pooled" in found:
+            result["pooler_output"] = found["pooled"]
+    if both:
+        result["encoder_last_hidden_state"] = found["encoded"]
+    if kept is not None:
+        states = {"decoder" if both else config.architecture: found["states"]}
+        for side, last in (states | ({"encoder": found["encoded"]} if both else {})).items():
+            before = hidden_states(kept, config, side)
+            prefix = f"{side}_" if both else ""
+            result[f"{prefix}hidden_states"] = (*before[:-1], last if family.last_is_normed else before[-1])
+    return result
+
+
+def _name(output: str, config: ModelConfig, family: Family) -> str:
+    if len(config.outputs) == 1:
+        return "logits"
+    usual = {"vocabulary": "prediction_logits", "pair": "seq_relationship_logits"}
+    return {**usual, **family.output_names}[output]
+
+
+def shown(result: Result) -> Result:
+    """The result with its arrays as NumPy's."""
+    return Result(jax.tree.map(jax.device_get, dict(result)))
