@@ -34,6 +34,13 @@ EXACT = {
     "electra_small_generator": 13_546_682,
     "electra_base_generator": 33_740_602,
     "electra_large_generator": 51_295_290,
+    "electra_small": 13_549_057,
+    "electra_base": 109_483_009,
+    "electra_large": 335_142_913,
+    "albert_base": 11_221_680,
+    "albert_large": 16_795_824,
+    "albert_xlarge": 54_821_040,
+    "albert_xxlarge": 206_368_944,
     # With the bias of the logits, which is a buffer there.
     "bart_base": 139_420_416 + 50_265,
     "bart_large": 406_291_456 + 50_265,
