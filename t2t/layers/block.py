@@ -23,8 +23,8 @@ class Surroundings:
 
     Attributes:
       segments, positions: int32 [b n] of the stack's own tokens; without positions they are 0, 1, … in the row.
-      query_segments: int32 [b n], of the tokens as they look at others, where it is not `segments`: padding that looks at
-        a text, which nothing looks at.
+      query_segments: int32 [b n], of the tokens as they look at others, where it is not `segments`: padding that looks
+        at a text, and that nothing looks at.
       prefix: int32 [b n], 1 where tokens see each other both ways (prefix LM).
       bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
       rotation: of queries and keys of self-attention (rotary positions).

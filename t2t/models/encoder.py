@@ -46,7 +46,8 @@ class Encoder(nn.Module):
         return first(self.config, self.outputs(batch))
 
     def outputs(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        """Reads encoder_ inputs, segments, positions, types and query_segments, and pooled_at → "states" [b n d], and the outputs."""
+        """Reads encoder_ inputs, segments, positions, types and query_segments, and pooled_at → "states" [b n d], and
+        the outputs."""
         inputs, segments, positions, types, query_segments = (
             batch.get(f"encoder_{name}") for name in ("inputs", "segments", "positions", "types", "query_segments")
         )
