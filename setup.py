@@ -30,6 +30,7 @@ setup(
         "numpy>=2.0,<3",
         "optax>=0.2.6,<0.3",
         "orbax-checkpoint>=0.12,<0.13",
+        "protobuf>=5,<8",  # sentencepiece reads its own models with it
         "rich>=13,<16",
         "rouge-score>=0.1.2,<0.2",
         "sacrebleu>=2.4,<3",
@@ -40,6 +41,7 @@ setup(
         "sympy>=1.13,<2",
         "tensorboardX>=2.6,<3",
         "tensorflow-datasets>=4.9.9,<5",  # read through tfds.data_source; TensorFlow itself is not needed
+        "tokenizers>=0.22,<0.24",
     ],
     extras_require={
         "gpu": ["jax[cuda13]>=0.10,<0.13"],

@@ -26,8 +26,9 @@ class DataConfig:
     )
 
     data_dir: str | None = None  # where TFDS keeps its prepared datasets
-    vocabulary: str = ""  # "bytes", "pixels", a .model, a folder, or one to be trained: "sentencepiece:8000" (so many
-    # pieces), "bpe:…", "words:…"; "" for the task's own, and sentencepiece:8000 where it has none
+    vocabulary: str = ""  # "bytes", "pixels", a .model, the folder of a saved one, "folder:" and a folder in Hugging
+    # Face's format, or one to be trained: "sentencepiece:8000" (so many pieces), "bpe:…", "words:…"; "" for the task's
+    # own, and sentencepiece:8000 where it has none
 
     inputs_length: int = 512
     targets_length: int = 128

@@ -176,11 +176,7 @@ class TextModel:
             raise DataError(
                 f"score: expected as many targets as inputs, found {len(inputs)} inputs and {len(targets)} targets."
             )
-        end = [] if self.continues else [self.vocabulary.eos_id]
-        examples = [
-            {**self._prompt(i), "targets": np.asarray([*self.vocabulary.encode(t), *end], np.int32)}
-            for i, t in zip(inputs, targets)
-        ]
+        examples = [{**self._prompt(i), "targets": self._target(t)} for i, t in zip(inputs, targets)]
         found = [logp for logp, _ in self.score_examples(examples)]
         return found if per_token else [float(logp.sum()) for logp in found]
 
@@ -254,11 +250,18 @@ class TextModel:
 
     def _prompt(self, text: str) -> dict[str, np.ndarray]:
         text = self.prefix + text
-        ids = [*self.vocabulary.encode(text), self.vocabulary.eos_id] if text else []
-        if self.continues and len(ids := ids[:-1]) > self.inputs_length:
-            self._too_long(1)
-            ids = ids[-self.inputs_length :]
+        if self.continues:
+            ids = self.vocabulary.encode(text)
+            if len(ids) > self.inputs_length:
+                self._too_long(1)
+                ids = ids[-self.inputs_length :]
+        else:
+            ids = self.vocabulary.sequence(text) if text else []
         return {"inputs": np.asarray(ids, np.int32), "targets": np.zeros(0, np.int32)}
+
+    def _target(self, text: str) -> np.ndarray:
+        ids = self.vocabulary.encode(text) if self.continues else self.vocabulary.sequence(text, target=True)
+        return np.asarray(ids, np.int32)
 
     def _prompt_converter(self) -> Converter:
         """Prompts are laid out as by an encoder whatever the model is: one side, no targets."""

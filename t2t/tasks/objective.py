@@ -18,11 +18,10 @@ Kind = Literal["causal_lm", "prefix_lm", "span_corruption", "masked_lm"]
 
 def tokenise(text: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     """Inputs and targets as ids, each with its end of sequence; no inputs at all stay none."""
+    inputs = vocabulary.sequence(text["inputs"]) if text["inputs"] else []
     return {
-        name: np.asarray(
-            [*vocabulary.encode(text[name]), vocabulary.eos_id] if text[name] or name == "targets" else [], np.int32
-        )
-        for name in ("inputs", "targets")
+        "inputs": np.asarray(inputs, np.int32),
+        "targets": np.asarray(vocabulary.sequence(text["targets"], target=True), np.int32),
     }
 
 
@@ -31,7 +30,8 @@ class Objective:
     """How plain text is learned from.
 
     Attributes:
-      kind: causal_lm, prefix_lm or span_corruption; of encoders masked_lm, whose mask is the first sentinel.
+      kind: causal_lm, prefix_lm or span_corruption; of encoders masked_lm, whose mask is the
+        vocabulary's, or the first sentinel where it has none.
       documents: True where every example is a document of its own, of which a random chunk is taken when it is long
         (anew in every epoch); False where examples are lines of one long text, which is cut into chunks end to end.
       noise_density: of span corruption and masked_lm.
@@ -80,9 +80,8 @@ class Objective:
             start = int(generator.integers(0, len(tokens) - length + 1))
             tokens = tokens[start : start + length]
         if self.kind == "masked_lm":
-            first = max(vocabulary.eos_id, vocabulary.unk_id) + 1
-            words = (first, vocabulary.sentinel(vocabulary.sentinels - 1))
-            inputs, weights = masked_lm(tokens, generator, vocabulary.sentinel(0), words, self.noise_density)
+            mask, words = vocabulary.masking
+            inputs, weights = masked_lm(tokens, generator, mask, words, self.noise_density)
             return {"inputs": inputs, "targets": np.asarray(tokens, np.int32), "loss_weights": weights}
         if self.kind != "causal_lm" and len(tokens) and tokens[-1] == vocabulary.eos_id:
             tokens = tokens[:-1]  # a document's end is neither given nor masked: both sides end with one of their own
