@@ -21,7 +21,7 @@ from t2t.data.vocabularies.folder import FolderVocabulary, TokenizerVocabulary
 from t2t.data.vocabularies.framing import EncodedText, Frame, Tokens
 from t2t.data.vocabularies.marian import MarianVocabulary
 from t2t.data.vocabularies.pieces import TRAINED, SentencePieceVocabulary, train_sentencepiece
-from t2t.data.vocabularies.source import Source
+from t2t.data.vocabularies.source import FILES, Source
 from t2t.data.vocabularies.vocabulary import PAD, Vocabulary
 from t2t.errors import DataError
 
@@ -35,6 +35,7 @@ __all__ = [
     "SentencePieceVocabulary",
     "Tokens",
     "Vocabulary",
+    "copy_files",
     "from_folder",
     "from_name",
     "load",
@@ -72,6 +73,14 @@ def from_folder(folder: str | pathlib.Path, *, rows: int | None = None) -> Folde
             "them is another model's. Restore the tokenizer's files, or those of the model."
         )
     return vocabulary
+
+
+def copy_files(folder: str | pathlib.Path, to: str | pathlib.Path) -> None:
+    """Puts a folder's tokenizer files, as they are, into another: beside a model that transformers is to load."""
+    for name in FILES:
+        file = pathlib.Path(folder).expanduser() / name
+        if file.is_file():
+            (pathlib.Path(to).expanduser() / name).write_bytes(file.read_bytes())
 
 
 def load(folder: str | pathlib.Path) -> Vocabulary:

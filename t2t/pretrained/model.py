@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 
 from t2t import folders
+from t2t.data.vocabulary import FolderVocabulary, copy_files, from_folder
 from t2t.errors import DataError
 from t2t.families.family import Family
 from t2t.models import ModelConfig
@@ -37,6 +38,15 @@ class Pretrained:
     family: Family
     values: dict[str, Any]
     folder: pathlib.Path
+
+    @functools.cached_property
+    def vocabulary(self) -> FolderVocabulary:
+        """The tokenizer of the folder.
+
+        Raises:
+          DataError: it has none, a damaged one, or one with more ids than the model knows; see `from_folder`.
+        """
+        return from_folder(self.folder, rows=self.config.vocab_size or None)
 
     @property
     def module(self) -> nn.Module:
@@ -103,5 +113,6 @@ def load(folder: str | pathlib.Path, *, report: Callable[[str], None] = print, *
 
 
 def save(model: Pretrained, folder: str | pathlib.Path, **options: Any) -> None:
-    """Writes a folder that transformers loads; see `folders.save` for the options."""
+    """Writes a folder that transformers loads, the tokenizer's files among it; see `folders.save` for the options."""
     folders.save(folder, model.config, model.params, family=model.family.name, values=model.values, **options)
+    copy_files(model.folder, folder)

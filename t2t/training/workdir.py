@@ -77,7 +77,9 @@ def resolve_vocabulary(workdir: pathlib.Path, config: RunConfig, tasks: list[Tas
     name = config.data.vocabulary or _own_vocabulary(tasks)
     if config.init_from:
         say(f"The vocabulary is that of {config.init_from}.")
-        found = vocabularies.load(pathlib.Path(config.init_from).expanduser() / "vocabulary")
+        begun = pathlib.Path(config.init_from).expanduser()
+        of_run = (begun / "vocabulary").is_dir()
+        found = vocabularies.load(begun / "vocabulary") if of_run else vocabularies.from_folder(begun)
     elif (found := vocabularies.from_name(name)) is None:
         say(f"Training a vocabulary of {vocabularies.trained_size(name):,} pieces on the training texts …")
         found = vocabularies.train_sentencepiece(

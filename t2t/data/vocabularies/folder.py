@@ -109,10 +109,6 @@ class FolderVocabulary(Vocabulary):
 
     def save(self, folder: pathlib.Path) -> None:
         super().save(folder)
-        self.save_files(folder)
-
-    def save_files(self, folder: pathlib.Path) -> None:
-        """Writes the files as they were, for instance beside a model that transformers is to load."""
         for name, content in self.source.files.items():
             (pathlib.Path(folder) / name).write_bytes(content)
 
