@@ -24,7 +24,8 @@ ARROWS = {
     "data": {"objectives"} | PLAIN,
     "tasks": {"data", "objectives"} | PLAIN,
     "inference": {"models", "layers", "attention", "tasks", "data", "objectives", "checkpoints"} | PLAIN,
-    "training": {"models", "layers", "attention", "families", "tasks", "data", "objectives", "inference", "checkpoints"}
+    "training": {"models", "layers", "attention", "families", "folders", "tasks", "data", "objectives", "inference"}
+    | {"checkpoints"}
     | PLAIN,
     "checkpoints": {"models", "layers"} | PLAIN,
 }

@@ -2,14 +2,14 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from flax import linen as nn
 
-from t2t.errors import CheckpointError, unknown
+from t2t.errors import CheckpointError, ConfigError, unknown
 from t2t.families import FAMILIES, Family
 from t2t.families.heads import Outputs, class_of
 from t2t.families.rows import Row
@@ -57,13 +57,8 @@ def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed
       ConfigError: a config.json that asks for what is not here.
     """
     folder = pathlib.Path(folder).expanduser()
-    values = values_of(folder)
-    family, tensors = family_of(values, folder), Tensors(folder)
-    own, asked = family.read(values, set(tensors)), {}
-    if {"outputs", "labels"} & set(changes):
-        asked = asked_of(family, changes.pop("outputs", own.outputs), changes.pop("labels", own.labels))
-    values = {**values, **asked}
-    config = dataclasses.replace(family.read(values, set(tensors)) if asked else own, **changes)
+    own, config, family, values, tensors = _read(folder, changes)
+    asked = own.outputs != config.outputs or own.labels != config.labels
     boxed = abstract_params(config)
     shapes = nn.meta.unbox(boxed)
     where = places(family.rows(config), config, shapes)
@@ -90,6 +85,42 @@ def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed
     for path, array in _drawn(config, new, seed).items():
         put(path, array)
     return Loaded(config, params, family, values, tuple(new), left)
+
+
+def config_of(folder: str | pathlib.Path, **changes: Any) -> ModelConfig:
+    """The config of a folder's model, with the changes that `load` takes; no tensor is read."""
+    return _read(pathlib.Path(folder).expanduser(), changes)[1]
+
+
+def is_folder(path: str | pathlib.Path) -> bool:
+    """Whether a path is a folder in Hugging Face's format, whatever its family."""
+    config = pathlib.Path(path).expanduser() / "config.json"
+    return config.is_file() and "model_type" in json_of(config)
+
+
+def _read(
+    folder: pathlib.Path, changes: Mapping[str, Any]
+) -> tuple[ModelConfig, ModelConfig, Family, dict[str, Any], Tensors]:
+    """The folder's own config and the changed one, its family, the values of config.json that say the latter, and its
+    tensors."""
+    values = values_of(folder)
+    family, tensors = family_of(values, folder), Tensors(folder)
+    own = config = family.read(values, set(tensors))
+    wanted = {name: changes.get(name, getattr(own, name)) for name in ("outputs", "labels")}
+    if wanted != {"outputs": own.outputs, "labels": own.labels}:
+        _check_outputs(wanted["outputs"], own, folder)
+        values = {**values, **asked_of(family, **wanted)}
+        config = family.read(values, set(tensors))
+    rest = {name: value for name, value in changes.items() if name not in wanted}
+    return own, dataclasses.replace(config, **rest), family, values, tensors
+
+
+def _check_outputs(outputs: Outputs, own: ModelConfig, folder: pathlib.Path) -> None:
+    if "vocabulary" in outputs and "vocabulary" not in own.outputs:
+        raise ConfigError(
+            f"outputs {outputs}: {folder} has no logits over the vocabulary, its outputs are {own.outputs}: set "
+            "outputs to those, or to a head that may be new, such as ('sequence',)."
+        )
 
 
 def asked_of(family: Family, outputs: Outputs, labels: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from t2t.folders.tensors import FILE, INDEX
 from t2t.models import ModelConfig, abstract_params
 
 SHARD_BYTES = 5 * 10**9  # of a file, as transformers writes them
-OURS_ALONE = {  # what says how a model is trained or laid out, and not what it computes
+OURS_ALONE = {  # fields of `ModelConfig`: what says how a model is trained or laid out, and not what it computes
     "dropout", "attention_dropout", "mlp_dropout", "dropout_over_length", "final_dropout", "init", "init_std",
     "residual_init_scale", "stacking", "remat", "dtype", "max_length",
 }  # fmt: skip

@@ -86,7 +86,8 @@ class RunConfig:
     model: ModelConfig
     train: TrainConfig = TrainConfig()
     decode: DecodeConfig = DecodeConfig()
-    init_from: str = ""  # the workdir of a run to start from: its parameters and its vocabulary
+    init_from: str = ""  # what to start from, with its vocabulary: the workdir of a run, or a folder in Hugging Face's
+    # format, which gives the model too, but for how it is trained and laid out, `outputs` and `labels`
 
     def check(self) -> None:
         """Raises ConfigError where the run could not start whatever the data is."""

@@ -2,7 +2,6 @@
 stopped."""
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t import tasks as registry
-from t2t.checkpoints import Store, check_same, read_config, restore_params
-from t2t.config import as_dict
-from t2t.config import build as build_config
+from t2t.checkpoints import Store
 from t2t.data import Vocabulary
 from t2t.data.consecutive import SegmentConverter
 from t2t.data.loader import Layout, Loader, Position
@@ -22,8 +19,9 @@ from t2t.data.stream import make_streams
 from t2t.errors import ConfigError
 from t2t.inference.layout import make_converter
 from t2t.inference.text_model import check_fingerprint, check_vocabulary
-from t2t.models import Cache, ModelConfig, abstract_params, build, init_memory, param_count, restack
+from t2t.models import Cache, abstract_params, build, init_memory, param_count
 from t2t.tasks import Task
+from t2t.training.beginning import first_params, with_model_of_folder
 from t2t.training.config import RunConfig
 from t2t.training.schedules import make_schedule
 from t2t.training.sharding import check_batch, make_mesh, memory_shardings, optimizer_shardings, param_shardings
@@ -68,6 +66,7 @@ class Run:
 
 def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None]) -> Run:
     """Makes a run ready; see `loop.train` for the arguments and errors."""
+    config = with_model_of_folder(config)
     check_config(workdir, config)
     mesh = make_mesh(config.train.mesh)
     check_batch(mesh, config.train.batch_size, config.train.microbatches)
@@ -182,9 +181,9 @@ def abstract_state(config: RunConfig, mesh: jax.sharding.Mesh, transform: Any) -
 def first_state(
     config: RunConfig, model: nn.Module, transform: Any, shardings: TrainState, say: Callable[[str], None]
 ) -> TrainState:
-    """The state before the first step: initialised, or from another run's parameters."""
+    """The state before the first step: initialised, or from the parameters of another run or a folder."""
     if config.init_from:
-        params = _params_of_run(config, shardings.params, say)
+        params = first_params(config, shardings.params, say)
         begun = jax.jit(
             lambda p: new_state(p, transform, first_memory(config)), out_shardings=shardings, donate_argnums=0
         )
@@ -205,28 +204,6 @@ def first_memory(config: RunConfig) -> Cache | None:
     """What the model keeps of the segments before the first; None where it keeps nothing."""
     remembers = any(mechanism.remembers for mechanism in config.model.decoder_mechanisms)
     return init_memory(config.model, config.train.batch_size) if config.data.consecutive and remembers else None
-
-
-def _params_of_run(config: RunConfig, shardings: Any, say: Callable[[str], None]) -> Any:
-    """The parameters of the run to start from, whose layers may be stacked otherwise than this run's, and whose
-    mechanisms may be others."""
-    workdir, model = pathlib.Path(config.init_from).expanduser(), config.model
-    saved = read_config(workdir)["model"]
-    layout = {name: saved[name] for name in ("stacking", "attention", "decoder_attention") if name in saved}
-    theirs = build_config(ModelConfig, as_dict(model) | layout)
-    boxed = abstract_params(theirs)
-    abstract = jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-        nn.meta.unbox(boxed),
-        param_shardings(jax.tree.leaves(shardings)[0].mesh, boxed),
-    )
-    params, step = restore_params(workdir / "checkpoints", abstract, report=say)
-    say(f"Starting from the parameters of {workdir}, step {step}.")
-    if theirs != model:
-        to_ours = functools.partial(restack, config=model)
-        check_same(jax.eval_shape(to_ours, params), nn.meta.unbox(abstract_params(model)), str(workdir))
-        params = jax.jit(to_ours, out_shardings=shardings)(params)
-    return params
 
 
 def make_loader(

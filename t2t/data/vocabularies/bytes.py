@@ -1,5 +1,7 @@
 """Bytes as tokens, in ByT5's layout, and pixels likewise."""
 
+import json
+import pathlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -45,6 +47,13 @@ class ByteVocabulary(Vocabulary):
 
     def _decode(self, ids: Sequence[int]) -> str:
         return bytes(i - OFFSET for i in ids if OFFSET <= i < OFFSET + 256).decode(self.encoding, errors="replace")
+
+    def save_files(self, folder: pathlib.Path) -> None:
+        if self.encoding != "utf-8":
+            super().save_files(folder)
+        settings = {"tokenizer_class": "ByT5Tokenizer", "extra_ids": self.extra_ids, "pad_token": "<pad>"}
+        settings |= {"eos_token": "</s>", "unk_token": "<unk>"}
+        (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
     def spec(self) -> dict[str, Any]:
         return {"name": "bytes" if self.encoding == "utf-8" else "pixels", "extra_ids": self.extra_ids}

@@ -1,6 +1,7 @@
 """SentencePiece models: T5's, and those that are trained here."""
 
 import hashlib
+import json
 import pathlib
 import re
 import tempfile
@@ -84,6 +85,13 @@ class SentencePieceVocabulary(Vocabulary):
     def save(self, folder: pathlib.Path) -> None:
         super().save(folder)
         (pathlib.Path(folder) / "sentencepiece.model").write_bytes(self.model)
+
+    def save_files(self, folder: pathlib.Path) -> None:
+        (pathlib.Path(folder) / "spiece.model").write_bytes(self.model)
+        sentinels = [f"<extra_id_{i}>" for i in range(self.extra_ids)]
+        settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": self.extra_ids, "pad_token": "<pad>"}
+        settings |= {"eos_token": "</s>", "unk_token": "<unk>", "additional_special_tokens": sentinels}
+        (pathlib.Path(folder) / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def processor_of(model: bytes) -> Any:

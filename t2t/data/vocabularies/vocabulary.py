@@ -129,6 +129,15 @@ class Vocabulary:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "vocabulary.json").write_text(json.dumps(self.spec(), indent=2) + "\n", encoding="utf-8")
 
+    def save_files(self, folder: pathlib.Path) -> None:
+        """Writes the files by which other libraries know it into a folder, for instance beside a model that
+        transformers is to load; `from_folder` reads them.
+
+        Raises:
+          DataError: it has none.
+        """
+        raise DataError(f"{type(self).__name__} has no files that transformers reads: save the model without.")
+
 
 def check_paired(text: str) -> None:
     """Raises DataError where a text holds an unpaired surrogate, which no vocabulary here can encode."""
