@@ -49,6 +49,16 @@ def test_fingerprints_tell_folders_apart():
     assert len({of(case).fingerprint() for case in CASES}) == len(CASES)
 
 
+def test_canines_mask_takes_the_space_before_it_where_the_folder_says_so(copied):
+    folder, text = copied("canine"), "a \ue003 b"
+    assert of("canine").encode(text) == [97, 32, 0xE003, 32, 98]
+    mask = {"57347": {"content": "\ue003", "lstrip": True, "rstrip": False, "special": True}}
+    settings = {"tokenizer_class": "CanineTokenizer", "added_tokens_decoder": mask}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    found = from_folder(folder).tokens(text)
+    assert (found.ids, found.offsets) == ([97, 0xE003, 32, 98], [(0, 1), (2, 3), (3, 4), (4, 5)])
+
+
 def test_files_that_changed_are_noticed(tmp_path):
     of("bert").save(tmp_path)
     (tmp_path / "vocab.txt").write_text("[UNK]\n")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from t2t.data.vocabularies.bytes import ByteVocabulary
 from t2t.data.vocabularies.folder import FolderVocabulary
 from t2t.data.vocabularies.framing import EncodedText, Frame, Span, Tokens
+from t2t.data.vocabularies.source import Source
 from t2t.data.vocabularies.vocabulary import check_paired
 
 CODE_POINTS = 0x110000  # of Unicode
@@ -22,10 +23,10 @@ class Byt5Vocabulary(FolderVocabulary):
     def _start(self) -> None:
         self._bytes = ByteVocabulary(self.source.settings.get("extra_ids") or 125)
         self.size, self.frame = self._bytes.size, ByteVocabulary.frame
-        first = [self.named[name] for name in self.DEFAULTS]  # these take the white space around them
+        first = [self.named[name] for name in self.DEFAULTS]
         self._special = {token: i for i, token in enumerate(first)}
         self._special |= {f"<extra_id_{i}>": 259 + i for i in range(self._bytes.extra_ids)}
-        self._strips = set(first)
+        self._strips = {**dict.fromkeys(first, (True, True)), **_strips(self.source)}
 
     sentinels = property(lambda self: self._bytes.sentinels)
 
@@ -68,39 +69,50 @@ class CanineVocabulary(FolderVocabulary):
     )
 
     def _start(self) -> None:
-        pass
+        self._strips = {token: sides for token, sides in _strips(self.source).items() if any(sides)}
 
     def id_of(self, token: str) -> int | None:
         return ord(token) if len(token) == 1 else None
 
     def tokens(self, text: str) -> Tokens:
         check_paired(text)
-        return Tokens([ord(c) for c in text], [(i, i + 1) for i in range(len(text))])
+        parts = apart(text, dict.fromkeys(self._strips, 0), self._strips) if self._strips else [(0, len(text), None)]
+        kept = [i for start, end, _ in parts for i in range(start, end)]
+        return Tokens([ord(text[i]) for i in kept], [(i, i + 1) for i in kept])
 
     def _decode(self, ids: Sequence[int]) -> str:
         special = set(self.special_ids.values())
         return "".join(chr(i) for i in ids if i not in special)
 
 
-def apart(text: str, special: Mapping[str, int], strips: set[str]) -> list[tuple[int, int, int | None]]:
+Sides = tuple[bool, bool]  # whether a special token takes the white space before it, and after it
+
+
+def _strips(source: Source) -> dict[str, Sides]:
+    """What a folder says of the white space around its special tokens."""
+    listed = source.settings.get("added_tokens_decoder", {}).values()
+    return {token["content"]: (token.get("lstrip", False), token.get("rstrip", False)) for token in listed}
+
+
+def apart(text: str, special: Mapping[str, int], strips: Mapping[str, Sides]) -> list[tuple[int, int, int | None]]:
     """Where special tokens stand in a text, and what is between: (start, end, the special token's id or None).
 
     Args:
       special: ids by texts; of those that begin alike the longest counts.
-      strips: those that take the white space around them.
+      strips: those that take white space around them.
     """
     pattern = "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True))
     found, before = [], 0
     for match in re.finditer(pattern, text):
         start, end = match.span()
-        stripped = match[0] in strips
+        left, right = strips.get(match[0], (False, False))
         plain = text[before:start]
-        if plain := plain.rstrip() if stripped else plain:
+        if plain := plain.rstrip() if left else plain:
             found.append((before, before + len(plain), None))
         found.append((start, end, special[match[0]]))
         before = end
-        if stripped:
-            before += len(text[end:]) - len(text[end:].lstrip())
+        while right and before < len(text) and text[before].isspace():
+            before += 1
     if before < len(text):
         found.append((before, len(text), None))
     return found

@@ -47,7 +47,7 @@ class MarianVocabulary(FolderVocabulary):
         check_paired(text)
         ids: list[int] = []
         offsets: list[Span] = []
-        for start, end, special in apart(text, self._special, set()):
+        for start, end, special in apart(text, self._special, {}):
             if special is not None:
                 ids.append(special)
                 offsets.append((start, end))
