@@ -21,7 +21,9 @@ _INPUTS = flags.DEFINE_string("inputs", "inputs", "The column of --file that hol
 _TARGETS = flags.DEFINE_string("targets", "targets", "The column of --file that holds the targets.")
 _SPLIT = flags.DEFINE_string("split", None, "The split to show; train if there is one.")
 _COUNT = flags.DEFINE_integer("count", 3, "How many examples.")
-_VOCABULARY = flags.DEFINE_string("vocabulary", "bytes", "'bytes' or the path of a SentencePiece .model.")
+_VOCABULARY = flags.DEFINE_string(
+    "vocabulary", "bytes", "'bytes', the path of a SentencePiece .model, or 'folder:' and one in Hugging Face's format."
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps its prepared datasets.")
 
 

@@ -101,6 +101,20 @@ def _t5_model(shared_data):
     return pytest.skip("T5's SentencePiece model is not among the tokenizers")
 
 
+@pytest.mark.parametrize("text", ["jump  around größer 😀 left", "", " "])
+def test_offsets_and_frames_of_vocabularies_made_here(trained, text):
+    for vocabulary in (trained, ByteVocabulary()):
+        encoded = vocabulary.encode_for_model(text, "left")
+        ids, end = vocabulary.encode(text), vocabulary.eos_id
+        assert encoded.ids == [*ids, end, *vocabulary.encode("left"), end]
+        assert encoded.texts[: len(ids) + 1] == [0] * len(ids) + [-1]
+        spans = encoded.offsets[: len(ids)]
+        assert {i for a, b in spans for i in range(a, b)} == set(range(len(text)))
+        assert list(vocabulary.sequence(text)) == [*ids, end]
+        with pytest.raises(DataError, match="unpaired surrogate at character 1"):
+            vocabulary.encode("a\ud800")
+
+
 def test_saved_and_loaded_and_sent_to_workers(trained, tmp_path):
     for vocabulary in (trained, ByteVocabulary()):
         folder = tmp_path / vocabulary.spec()["name"]

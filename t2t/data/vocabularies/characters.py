@@ -21,7 +21,7 @@ class Byt5Vocabulary(FolderVocabulary):
     DEFAULTS = {"pad": "<pad>", "eos": "</s>", "unk": "<unk>"}
 
     def _start(self) -> None:
-        self._bytes = ByteVocabulary(self.source.settings.get("extra_ids") or 125)
+        self._bytes = ByteVocabulary(self.source.settings.get("extra_ids") or 125)  # saved folders say 0 and mean 125
         self.size, self.frame = self._bytes.size, ByteVocabulary.frame
         first = [self.named[name] for name in self.DEFAULTS]
         self._special = {token: i for i, token in enumerate(first)}
