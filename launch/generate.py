@@ -27,6 +27,14 @@ _METHOD = flags.DEFINE_enum(
 )
 _BEAMS = flags.DEFINE_integer("beams", None, "Beam search with so many beams.")
 _LENGTH_PENALTY = flags.DEFINE_float("length_penalty", None, "α of beam search.")
+_LENGTH_FORM = flags.DEFINE_enum(
+    "length_form", None, ["gnmt", "power"], "Of beam search: divide by ((5 + length) / 6)^α, or by length^α."
+)
+_EARLY_STOPPING = flags.DEFINE_enum("early_stopping", None, ["never", "false", "true"], "When a beam search stops.")
+_RETURN = flags.DEFINE_integer("num_return_sequences", None, "So many of the beams, or samples of each prompt.")
+_REPETITION_PENALTY = flags.DEFINE_float("repetition_penalty", None, "Above 1: less of what is there already.")
+_NO_REPEAT = flags.DEFINE_integer("no_repeat_ngram_size", None, "No n-gram of this length twice.")
+_MIN_NEW_TOKENS = flags.DEFINE_integer("min_new_tokens", None, "Tokens to generate at least.")
 _TEMPERATURE = flags.DEFINE_float("temperature", None, "Sample at this temperature.")
 _TOP_K = flags.DEFINE_integer("top_k", None, "Sample among the k likeliest tokens.")
 _TOP_P = flags.DEFINE_float("top_p", None, "Sample among the likeliest tokens that hold this much probability.")
@@ -51,6 +59,12 @@ def main(argv: list[str]) -> None:
         "method": _METHOD.value,
         "beams": _BEAMS.value,
         "length_penalty": _LENGTH_PENALTY.value,
+        "length_form": _LENGTH_FORM.value,
+        "early_stopping": {"true": True, "false": False}.get(_EARLY_STOPPING.value, _EARLY_STOPPING.value),
+        "num_return_sequences": _RETURN.value,
+        "repetition_penalty": _REPETITION_PENALTY.value,
+        "no_repeat_ngram_size": _NO_REPEAT.value,
+        "min_new_tokens": _MIN_NEW_TOKENS.value,
         "temperature": _TEMPERATURE.value,
         "top_k": _TOP_K.value,
         "top_p": _TOP_P.value,

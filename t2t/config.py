@@ -130,6 +130,10 @@ def _coerce_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
                 return _coerce(choice, value, where)
             except ConfigError:
                 continue
-    raise ConfigError(
-        f"{where}: expected {' or '.join(getattr(c, '__name__', str(c)) for c in choices)}, found {value!r}."
-    )
+    told = [
+        " or ".join(map(repr, typing.get_args(c)))
+        if typing.get_origin(c) is typing.Literal
+        else getattr(c, "__name__", str(c))
+        for c in choices
+    ]
+    raise ConfigError(f"{where}: expected {' or '.join(told)}, found {value!r}.")

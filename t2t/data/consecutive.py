@@ -19,7 +19,7 @@ class Piece:
     """What a row reads of one document in one batch.
 
     Attributes:
-      inputs, targets: int32, of the same length: each token, and the one before it (0 at the beginning).
+      inputs, targets: int32, of the same length: each token's predecessor, and the token.
       segment: the id of the document.
       start: how many tokens of it came before.
     """
@@ -36,9 +36,11 @@ class SegmentConverter:
 
     Attributes:
       length: tokens of a segment.
+      start_id: what is read before a document; None: nothing is, and its first token is not predicted.
     """
 
     length: int
+    start_id: int | None = 0
 
     @property
     def limits(self) -> tuple[int, ...]:
@@ -63,7 +65,7 @@ class Rows:
     """Rows that read documents one after the other.
 
     Args:
-      length: tokens of a segment.
+      converter: says how long a segment is, and what documents begin with.
       take: () → the next document of the stream: its index and its tokens; None where there is none any more.
       places: for each row, the index of its document (−1 for none yet) and how many tokens of it have been read.
       document: index → its tokens, of those that `places` name.
@@ -71,14 +73,14 @@ class Rows:
 
     def __init__(
         self,
-        length: int,
+        converter: SegmentConverter,
         take: Callable[[], tuple[int, np.ndarray] | None],
         places: Sequence[Sequence[int]],
         document: Callable[[int], np.ndarray],
     ):
-        self._length, self._take = length, take
+        self._converter, self._take = converter, take
         self._places = [list(place) for place in places]
-        self._tokens = [document(index) if index >= 0 else np.zeros(0, np.int32) for index, _ in places]
+        self._tokens = [self._whole(document(index)) if index >= 0 else np.zeros(1, np.int32) for index, _ in places]
 
     @property
     def places(self) -> list[list[int]]:
@@ -90,21 +92,25 @@ class Rows:
         return [self._segment(row) for row in range(len(self._places))]
 
     def _segment(self, row: int) -> list[Piece]:
-        pieces, left = [], self._length
+        pieces, left = [], self._converter.length
         while left:
             (index, read), tokens = self._places[row], self._tokens[row]
-            if read == len(tokens):
+            if read >= len(tokens) - 1:
                 taken = self._take()
                 if taken is None:
                     break
-                (index, tokens), read = taken, 0
+                index, read, tokens = taken[0], 0, self._whole(taken[1])
                 self._tokens[row] = tokens
-            n = min(left, len(tokens) - read)
+            n = min(left, max(len(tokens) - 1 - read, 0))
             if n:
-                inputs = tokens[read - 1 : read + n - 1] if read else np.concatenate([[0], tokens[: n - 1]])
-                pieces.append(Piece(inputs, tokens[read : read + n], index + 1, read))
+                pieces.append(Piece(tokens[read : read + n], tokens[read + 1 : read + n + 1], index + 1, read))
             self._places[row], left = [index, read + n], left - n
         return pieces
+
+    def _whole(self, tokens: np.ndarray) -> np.ndarray:
+        """A document after what it begins with."""
+        start = self._converter.start_id
+        return tokens if start is None else np.concatenate([np.asarray([start], np.int32), tokens])
 
 
 class ConsecutiveShard:
@@ -113,10 +119,18 @@ class ConsecutiveShard:
     Its position is one list of numbers: how many examples of the stream have been taken, and the `ROW` of each row.
     """
 
-    def __init__(self, stream: Any, examples: Any, position: Sequence[int], rows: int, length: int, statistics: Any):
+    def __init__(
+        self,
+        stream: Any,
+        examples: Any,
+        position: Sequence[int],
+        rows: int,
+        converter: SegmentConverter,
+        statistics: Any,
+    ):
         self._taken, self._examples, self._statistics = position[0], examples, statistics
         places = np.reshape(position[1:], (rows, ROW)).tolist()
-        self._rows = Rows(length, self._take, places, lambda index: tokens_of(stream[index]))
+        self._rows = Rows(converter, self._take, places, lambda index: tokens_of(stream[index]))
 
     def next_rows(self) -> tuple[list[list[Piece]], list[int]]:
         """The next segments, and the position after them."""

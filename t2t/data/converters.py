@@ -16,10 +16,15 @@ Row = Sequence[Example]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncoderDecoderConverter:
-    """`inputs` to the encoder, `targets` to the decoder."""
+    """`inputs` to the encoder, `targets` to the decoder.
+
+    Attributes:
+      start_id: what the decoder reads before the targets.
+    """
 
     inputs_length: int
     targets_length: int
+    start_id: int = 0
 
     @property
     def limits(self) -> tuple[int, ...]:
@@ -42,7 +47,7 @@ class EncoderDecoderConverter:
             "encoder_inputs": inputs,
             "encoder_segments": encoder_segments,
             "encoder_positions": encoder_positions,
-            "decoder_inputs": shift_right(targets, segments),
+            "decoder_inputs": shift_right(targets, segments, self.start_id),
             "decoder_segments": segments,
             "decoder_positions": positions,
             "targets": targets,
@@ -57,46 +62,51 @@ class DecoderConverter:
     Attributes:
       loss_on_inputs: whether the inputs are learned too.
       prefix_attention: whether inputs see each other both ways (prefix LM, Raffel et al. 2020, section 3.2.1).
+      start_id: what is read before the sequence; None: nothing is, and its first token is not predicted.
     """
 
     inputs_length: int
     targets_length: int
     loss_on_inputs: bool = False
     prefix_attention: bool = True
+    start_id: int | None = 0
 
     @property
     def limits(self) -> tuple[int, ...]:
         return (self.inputs_length + self.targets_length,)
 
     def sizes(self, example: Example) -> tuple[int, ...]:
-        return (len(example["inputs"]) + len(example["targets"]),)
+        return (max(len(self._whole(example)) - 1, 0),)
 
     def trim(self, example: Example, limits: Sequence[int]) -> Example:
         inputs = _cut(example["inputs"], max(limits[0] - len(example["targets"]), 0))
         return {**example, "inputs": inputs, "targets": _cut(example["targets"], limits[0] - len(inputs))}
 
     def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
-        joined = [
-            [{"all": np.concatenate([e["inputs"], e["targets"]]), "prefix": len(e["inputs"])} for e in row]
-            for row in rows
-        ]
-        targets, segments, positions = _lay_out(joined, "all", lengths[0])
-        prefix = np.zeros_like(segments)
-        for r, row in enumerate(joined):
+        whole = [[self._whole(e) for e in row] for row in rows]
+        inputs, segments, positions = _lay_out([[{"all": w[:-1]} for w in row] for row in whole], "all", lengths[0])
+        targets = _lay_out([[{"all": w[1:]} for w in row] for row in whole], "all", lengths[0])[0]
+        prefix = np.zeros_like(segments)  # how many targets are of the inputs
+        for r, row in enumerate(rows):
             for s, example in enumerate(row, start=1):
-                prefix[r, segments[r] == s] = example["prefix"]
+                prefix[r, segments[r] == s] = len(example["inputs"]) - (self.start_id is None)
         weights = segments > 0 if self.loss_on_inputs else (segments > 0) & (positions >= prefix)
         batch = {
-            "decoder_inputs": shift_right(targets, segments),
+            "decoder_inputs": inputs,
             "decoder_segments": segments,
             "decoder_positions": positions,
             "targets": targets,
             "loss_weights": weights.astype(np.float32),
         }
         if self.prefix_attention:
-            # Decoder inputs are shifted by one, so the prefix with its start token is one longer.
+            # Decoder inputs are shifted by one, so the prefix with the token before its first target is one longer.
             batch["decoder_prefix"] = ((segments > 0) & (prefix > 0) & (positions <= prefix)).astype(np.int32)
         return batch
+
+    def _whole(self, example: Example) -> np.ndarray:
+        """All that is read or predicted of an example."""
+        start = [] if self.start_id is None else [self.start_id]
+        return np.concatenate([np.asarray(start, np.int32), example["inputs"], example["targets"]])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,10 +144,10 @@ class EncoderConverter:
 Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter
 
 
-def shift_right(targets: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """What the decoder reads to predict `targets` [b n]: each segment one later, from the start id 0."""
-    shifted = np.zeros_like(targets)
-    shifted[:, 1:] = np.where(segments[:, 1:] == segments[:, :-1], targets[:, :-1], 0)
+def shift_right(targets: np.ndarray, segments: np.ndarray, start_id: int) -> np.ndarray:
+    """What the decoder reads to predict `targets` [b n]: each segment one later, after the start id."""
+    shifted = np.full_like(targets, start_id)
+    shifted[:, 1:] = np.where(segments[:, 1:] == segments[:, :-1], targets[:, :-1], start_id)
     return shifted * (segments > 0)
 
 

@@ -109,7 +109,7 @@ class Loader(Iterator[tuple[dict[str, np.ndarray], Position]]):
     def _shard(self, stream, position, rows: int, workers: int):
         examples, layout = read_from(stream, position[0], workers), self._layout
         if layout.consecutive:
-            return ConsecutiveShard(stream, examples, position, rows, layout.converter.length, self.statistics)
+            return ConsecutiveShard(stream, examples, position, rows, layout.converter, self.statistics)
         return Shard(examples, position, rows, layout, self.statistics)
 
     def _produce(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse, start_of
 from t2t.families.heads import Head, class_of, head_rows, labels_in, outputs_of
 from t2t.families.rows import Layout, Row, attention, linear, norm
 from t2t.layers.positions import sinusoids
@@ -25,6 +25,12 @@ FORMS = {  # model_type: (norm_place, embedding_norm, positions)
     "mbart": ("pre", True, "learned"),
     "pegasus": ("pre", False, "sinusoidal"),
     "marian": ("post", False, "sinusoidal"),
+}
+STARTS = {  # the token that a decoder begins with, and its id, where config.json does not say
+    "bart": ("eos_token_id", 2),
+    "mbart": ("bos_token_id", 0),
+    "pegasus": ("pad_token_id", 0),
+    "marian": ("pad_token_id", 58_100),
 }
 
 
@@ -97,6 +103,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         mlp_width=encoder[2],
         encoder_layers=encoder[0],
         decoder_layers=decoder[0],
+        start_id=start_of(values, *STARTS[values["model_type"]]),
         norm_place=place,
         norm_epsilon=1e-5,
         final_norm=place == "pre",
@@ -137,6 +144,7 @@ def write(config: ModelConfig, name: str) -> dict[str, Any]:
         "d_model": config.width,
         **sides,
         "num_hidden_layers": config.encoder_layers,
+        "decoder_start_token_id": config.start_id,
         "activation_function": NAMES_OF_ACTIVATIONS[config.activation],
         "max_position_embeddings": config.max_length,
         "scale_embedding": config.scale_embeddings,

@@ -102,6 +102,12 @@ def need(values: Values, *keys: str) -> list[Any]:
     return [values[key] for key in keys]
 
 
+def start_of(values: Values, key: str, default: int) -> int:
+    """The id that a decoder begins with: config.json's, else that of the token under a key, else a default."""
+    told = (values.get("decoder_start_token_id"), values.get(key), default)
+    return next(i for i in told if i is not None)
+
+
 def refuse(values: Values, **allowed: Any) -> None:
     """Raises ConfigError where config.json asks for something other than what is here."""
     for key, only in allowed.items():

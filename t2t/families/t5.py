@@ -7,7 +7,7 @@ Pre-RMS-norm without biases, relative bias shared by a stack's layers, logits of
 from collections.abc import Collection
 from typing import Any
 
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, start_of
 from t2t.families.rows import LINEAR, Row, attention, linear, norm
 from t2t.models import ModelConfig
 
@@ -76,6 +76,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         mlp_width=mlp_width,
         encoder_layers=layers,
         decoder_layers=0 if alone else values.get("num_decoder_layers") or layers,
+        start_id=start_of(values, "pad_token_id", 0),
         norm="rms",
         norm_epsilon=values.get("layer_norm_epsilon", 1e-6),
         bias=False,
@@ -115,6 +116,7 @@ def write(config: ModelConfig, prefix: str) -> dict[str, Any]:
         "num_layers": config.encoder_layers,
         "num_decoder_layers": config.decoder_layers or config.encoder_layers,
         "num_heads": config.heads,
+        "decoder_start_token_id": config.start_id,
         "relative_attention_num_buckets": config.relative_buckets,
         "relative_attention_max_distance": config.relative_max_distance,
         "dropout_rate": config.dropout,

@@ -1,17 +1,21 @@
-"""Beam search with T5's length penalty. A pure loop over a function from tokens to logits.
+"""Beam search. A pure loop over a function from tokens to logits.
 
-A hypothesis that ends is scored by its log-probability over ((5 + length) / 6)^α, its end of sequence counted (Wu et
-al. 2016, equation 14). Of the 2k best candidates of a step only the k best may end. The search stops when no
-living hypothesis can beat the worst of the ended ones any more; those that live at the greatest length compete as they
-are. With α = 0 this is the canonical search of other libraries (`length_penalty=0`, `early_stopping="never"`).
+A hypothesis that ends is scored by its log-probability over a power of its length, the end of sequence counted: either
+((5 + length) / 6)^α (Wu et al. 2016, equation 14; T5) or length^α (transformers). Of the best candidates of a step, so
+many that enough of them go on, only as many as there are beams may end; at the greatest length all of these do.
+
+`early_stopping` says when a row stops, as in transformers: "never" before no living hypothesis can beat the worst of
+the ended ones any more; False when none would at its present length; True as soon as there are enough ended ones.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+
+from t2t.inference.processors import Process, among, unchanged
 
 NEVER = -1e9  # the score of a hypothesis that there is not
 
@@ -22,7 +26,7 @@ class Beams:
 
     Attributes:
       tokens: int32 [b beams n], 0 after the end of sequence.
-      scores: float32 [b beams], log-probability over the length penalty.
+      scores: float32 [b beams], log-probability over the length penalty; below −5e8 where there is no such hypothesis.
     """
 
     tokens: jax.Array
@@ -37,13 +41,15 @@ class _Loop:
     alive: jax.Array  # int32 [b k n]
     alive_logp: jax.Array  # [b k]
     ended: jax.Array  # int32 [b k n]
-    ended_scores: jax.Array  # [b k]
+    ended_scores: jax.Array  # [b k], best first
+    goes_on: jax.Array  # bool [b]
     state: Any
 
 
-def penalty(length: jax.Array | int, alpha: float) -> jax.Array:
-    """((5 + length) / 6)^α."""
-    return jnp.power((5.0 + jnp.asarray(length, jnp.float32)) / 6.0, alpha)
+def penalty(length: jax.Array | int, alpha: float, form: Literal["gnmt", "power"]) -> jax.Array:
+    """((5 + length) / 6)^α, or length^α."""
+    length = jnp.asarray(length, jnp.float32)
+    return jnp.power((5.0 + length) / 6.0 if form == "gnmt" else length, alpha)
 
 
 def beam_search(
@@ -55,7 +61,10 @@ def beam_search(
     beams: int,
     alpha: float,
     max_length: int,
-    eos_id: int,
+    eos_ids: Sequence[int],
+    form: Literal["gnmt", "power"] = "gnmt",
+    early_stopping: bool | Literal["never"] = "never",
+    process: Process = unchanged,
 ) -> Beams:
     """Searches for the best hypotheses of every row.
 
@@ -64,36 +73,42 @@ def beam_search(
       state: of b·beams rows, each row's beams together; goes through `step` and `reorder`.
       step: tokens [b·beams], state → logits [b·beams v], state.
       reorder: (state, row indices [b·beams]) → the state with those rows.
+      process: changes log-probabilities [b·beams v], which then are none.
     """
     b, v = first_logits.shape
     k, n = beams, max_length
+    candidates = min(max(2, 1 + len(eos_ids)) * k, k * v)  # so many end at most that k are left to live
 
     def extend(loop: _Loop, logits: jax.Array) -> tuple[_Loop, jax.Array, jax.Array]:
         """One more token for every living hypothesis; also the rows they came from and their tokens."""
-        logp = loop.alive_logp[:, :, None] + jax.nn.log_softmax(logits.reshape(b, k, v), axis=-1)
-        best, index = jax.lax.top_k(logp.reshape(b, k * v), min(2 * k, k * v))
+        logp = process(jax.nn.log_softmax(logits, axis=-1), loop.alive.reshape(b * k, n), loop.i).reshape(b, k, v)
+        best, index = jax.lax.top_k((loop.alive_logp[:, :, None] + logp).reshape(b, k * v), candidates)
         beam, token = index // v, (index % v).astype(jnp.int32)
         sequences = jnp.take_along_axis(loop.alive, beam[:, :, None], axis=1)
         sequences = jax.lax.dynamic_update_slice(sequences, token[:, :, None], (0, 0, loop.i))
-        ends = token == eos_id
-        # Of 2k candidates at most k end, one for each hypothesis, so k are left to live. Only the k best may end.
+        i = loop.i + 1
+        ends = among(token, eos_ids) | (i == n)
         alive_logp, kept = jax.lax.top_k(jnp.where(ends, NEVER, best), k)
-        alive = jnp.take_along_axis(sequences, kept[:, :, None], axis=1)
-        scores = jnp.where(
-            ends & (best > NEVER / 2) & (jnp.arange(best.shape[1]) < k), best / penalty(loop.i + 1, alpha), NEVER
+        may_end = ends & (jnp.arange(candidates) < k) & loop.goes_on[:, None] & (best > NEVER / 2)
+        scores = jnp.concatenate([loop.ended_scores, jnp.where(may_end, best / penalty(i, alpha, form), NEVER)], axis=1)
+        ended_scores, chosen = jax.lax.top_k(scores, k)
+        new = loop.replace(
+            i=i,
+            alive=jnp.take_along_axis(sequences, kept[:, :, None], axis=1),
+            alive_logp=alive_logp,
+            ended=jnp.take_along_axis(jnp.concatenate([loop.ended, sequences], 1), chosen[:, :, None], axis=1),
+            ended_scores=ended_scores,
+            goes_on=loop.goes_on & hopeful(i, alive_logp[:, 0], ended_scores[:, -1]),
         )
-        ended, ended_scores = _best(
-            jnp.concatenate([loop.ended, sequences], 1), jnp.concatenate([loop.ended_scores, scores], 1), k
-        )
-        new = loop.replace(i=loop.i + 1, alive=alive, alive_logp=alive_logp, ended=ended, ended_scores=ended_scores)
         rows = (jnp.arange(b)[:, None] * k + jnp.take_along_axis(beam, kept, axis=1)).reshape(-1)
         return new, rows, jnp.take_along_axis(token, kept, axis=1).reshape(-1)
 
-    def goes_on(carry) -> jax.Array:
-        loop, _ = carry
-        # A log-probability only falls, so its best score is at the greatest length (α ≥ 0).
-        hope = loop.alive_logp[:, 0] / penalty(n, alpha)
-        return (loop.i < n) & jnp.any(hope > loop.ended_scores[:, -1])
+    def hopeful(i: jax.Array, alive: jax.Array, worst: jax.Array) -> jax.Array:
+        """Whether the best living hypotheses [b] are waited for, with the worst of the ended ones [b]."""
+        enough = (worst > NEVER / 2) & (early_stopping is True)
+        # A log-probability only falls: with α > 0 its best score would be at the greatest length.
+        length = n if early_stopping == "never" and alpha > 0 else i
+        return ~enough & (alive / penalty(length, alpha, form) > worst)
 
     def body(carry):
         loop, tokens = carry
@@ -108,18 +123,11 @@ def beam_search(
         alive_logp=jnp.full((b, k), NEVER).at[:, 0].set(0.0),
         ended=jnp.zeros((b, k, n), jnp.int32),
         ended_scores=jnp.full((b, k), NEVER),
+        goes_on=jnp.ones((b,), bool),
         state=None,
     )
     loop, _, tokens = extend(start, jnp.repeat(first_logits, k, axis=0))
-    loop, _ = jax.lax.while_loop(goes_on, body, (loop.replace(state=state), tokens))
-    living = jnp.where((loop.i >= n) & (loop.alive_logp > NEVER / 2), loop.alive_logp / penalty(n, alpha), NEVER)
-    tokens, scores = _best(
-        jnp.concatenate([loop.ended, loop.alive], 1), jnp.concatenate([loop.ended_scores, living], 1), k
+    loop, _ = jax.lax.while_loop(
+        lambda carry: (carry[0].i < n) & jnp.any(carry[0].goes_on), body, (loop.replace(state=state), tokens)
     )
-    return Beams(tokens=tokens, scores=scores)
-
-
-def _best(sequences: jax.Array, scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """The k sequences [b m n] with the highest scores [b m]."""
-    scores, index = jax.lax.top_k(scores, k)
-    return jnp.take_along_axis(sequences, index[:, :, None], axis=1), scores
+    return Beams(tokens=loop.ended, scores=loop.ended_scores)

@@ -39,8 +39,8 @@ def score_documents(
         index = next(order, None)
         return None if index is None else (index, documents[index])
 
-    reader = Rows(length, take, [(-1, 0)] * rows, documents.__getitem__)
-    converter, cache, found = SegmentConverter(length=length), None, []
+    converter, cache, found = SegmentConverter(length=length, start_id=model.config.start_id), None, []
+    reader = Rows(converter, take, [(-1, 0)] * rows, documents.__getitem__)
     while any(pieces := reader.next()):
         batch = converter(pieces, (length,))
         logp, right, cache = score_segment(params, place(batch), cache, model=model)

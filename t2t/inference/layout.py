@@ -23,22 +23,27 @@ def make_converter(
             targets_length=targets_length,
             loss_on_inputs=loss_on_inputs,
             prefix_attention=prefix_attention,
+            start_id=config.start_id,
         )
-    return EncoderDecoderConverter(inputs_length=inputs_length, targets_length=targets_length)
+    return EncoderDecoderConverter(inputs_length=inputs_length, targets_length=targets_length, start_id=config.start_id)
 
 
-def left_padded(inputs: np.ndarray, segments: np.ndarray, *, both_ways: bool) -> dict[str, np.ndarray]:
+def left_padded(
+    inputs: np.ndarray, segments: np.ndarray, *, both_ways: bool, start_id: int | None = 0
+) -> dict[str, np.ndarray]:
     """Prompts of a decoder: after its start token and padded on the left, so that all end together.
 
     Args:
       inputs, segments: int [b n], padded on the right.
       both_ways: whether a prompt's tokens see each other both ways; an empty one never does.
+      start_id: see `ModelConfig`.
 
     Returns:
-      decoder_inputs, decoder_segments and, with `both_ways`, decoder_prefix, int [b n+1].
+      decoder_inputs, decoder_segments and, with `both_ways`, decoder_prefix, int [b n+1]; [b n] without a start token.
     """
-    inputs = np.pad(inputs, ((0, 0), (1, 0)))
-    segments = np.pad(segments, ((0, 0), (1, 0)), constant_values=1)
+    if start_id is not None:
+        inputs = np.pad(inputs, ((0, 0), (1, 0)), constant_values=start_id)
+        segments = np.pad(segments, ((0, 0), (1, 0)), constant_values=1)
     lengths = segments.sum(axis=1, keepdims=True)
     order = (np.arange(segments.shape[1]) + lengths) % segments.shape[1]
     inputs, segments = (np.take_along_axis(x, order, axis=1) for x in (inputs, segments))

@@ -13,8 +13,9 @@ from flax import linen as nn
 
 from t2t.inference.beam import beam_search
 from t2t.inference.config import DecodeConfig
+from t2t.inference.processors import processor
 from t2t.inference.sampling import choose_greedily, generate, sampler
-from t2t.models import init_cache, reorder_beams, repeat
+from t2t.models import ModelConfig, init_cache, reorder_beams, repeat
 
 
 @functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))
@@ -25,21 +26,27 @@ def decode_batch(
     *,
     model: nn.Module,
     decode: DecodeConfig,
-    eos_id: int,
+    eos_id: int | tuple[int, ...],
 ) -> tuple[jax.Array, jax.Array]:
     """Generates from a batch of prompts.
 
     Args:
-      batch: `encoder_inputs`, `encoder_segments` [b m]; of a decoder-only model `decoder_inputs`, `decoder_segments`,
-        padded on the left, and `decoder_prefix` where it was trained with one.
+      batch: `encoder_inputs`, `encoder_segments` [b m]; `decoder_inputs`, `decoder_segments` [b p], what the decoder
+        begins with, padded on the left, which an encoder-decoder does without: it begins with its start id; and of a
+        decoder-only model `decoder_prefix` where it was trained with one.
       row_ids: int [b], which example each row is; sampling draws by them.
+      eos_id: what ends a text, or several such ids.
 
     Returns:
-      tokens int32 [b beams n] and scores float32 [b beams], best first; one "beam" where the method is not beam search.
+      tokens int32 [b beams n] and scores float32 [b beams], best first; of sampling each sample, as drawn, stands in
+      the place of a beam.
     """
-    config = model.config
+    config, eos_ids = model.config, (eos_id,) if isinstance(eos_id, int) else eos_id
     variables = {"params": cast_matrices(params, config.compute_dtype)}
-    first, cache = _prefill(model, variables, batch, decode.max_length)
+    prompt = _prompt(config, batch)
+    first, cache = _prefill(model, variables, batch | prompt, decode.max_length)
+    process = processor(decode, eos_ids, prompt["decoder_inputs"], prompt["decoder_segments"] > 0)
+    limits = {"max_length": decode.max_length, "eos_ids": eos_ids, "process": process}
 
     def step(tokens, cache):
         logits, cache = model.apply(variables, tokens[:, None], cache=cache, method="decode")
@@ -53,39 +60,44 @@ def decode_batch(
             reorder_beams,
             beams=decode.beams,
             alpha=decode.length_penalty,
-            max_length=decode.max_length,
-            eos_id=eos_id,
+            form=decode.length_form,
+            early_stopping=decode.early_stopping,
+            **limits,
         )
-        return found.tokens, found.scores
-    choose = choose_greedily
-    if decode.method == "sample":
-        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(decode.seed), i))(row_ids)
-        choose = sampler(keys, temperature=decode.temperature, top_k=decode.top_k, top_p=decode.top_p)
-    found = generate(first, cache, step, choose, max_length=decode.max_length, eos_id=eos_id)
-    return found.tokens[:, None], found.scores[:, None]
+        best = decode.num_return_sequences or decode.beams
+        return found.tokens[:, :best], found.scores[:, :best]
+    if decode.method == "greedy":
+        found = generate(first, cache, step, choose_greedily, **limits)
+        return found.tokens[:, None], found.scores[:, None]
+    copies = decode.num_return_sequences or 1
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(decode.seed), i))(row_ids)
+    if copies > 1:
+        first, cache = jnp.repeat(first, copies, axis=0), repeat(cache, copies)
+        keys = jax.vmap(lambda key: jax.random.split(key, copies))(keys).reshape(-1)
+    choose = sampler(keys, temperature=decode.temperature, top_k=decode.top_k, top_p=decode.top_p)
+    found = generate(first, cache, step, choose, **limits)
+    return found.tokens.reshape(len(row_ids), copies, -1), found.scores.reshape(len(row_ids), copies)
+
+
+def _prompt(config: ModelConfig, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """What the decoder begins with: decoder_inputs and decoder_segments [b p]."""
+    if "decoder_inputs" in batch:
+        inputs = batch["decoder_inputs"]
+        return {"decoder_inputs": inputs, "decoder_segments": batch.get("decoder_segments", jnp.ones_like(inputs))}
+    start = jnp.full((len(batch["encoder_inputs"]), 1), config.start_id, jnp.int32)
+    return {"decoder_inputs": start, "decoder_segments": jnp.ones_like(start)}
 
 
 def _prefill(model: nn.Module, variables: Any, batch: Mapping[str, jax.Array], length: int) -> tuple[jax.Array, Any]:
     """The logits [b v] of the first token to generate, and the cache."""
-    config = model.config
-    if config.architecture == "encoder-decoder":
-        inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
-        encoded = model.apply(variables, inputs, segments, method="encode")
-        cache = init_cache(config, len(inputs), length)
-        logits, cache = model.apply(
-            variables,
-            jnp.zeros((len(inputs), 1), jnp.int32),
-            encoded,
-            encoder_segments=segments,
-            cache=cache,
-            method="decode",
-        )
+    inputs, segments = batch["decoder_inputs"], batch["decoder_segments"]
+    if model.config.architecture == "encoder-decoder":
+        around = (batch["encoder_inputs"], batch["encoder_segments"])
+        given = {"encoded": model.apply(variables, *around, method="encode"), "encoder_segments": around[1]}
     else:
-        inputs, segments = batch["decoder_inputs"], batch["decoder_segments"]
-        cache = init_cache(config, len(inputs), inputs.shape[1] + length - 1)  # the last token is not read again
-        logits, cache = model.apply(
-            variables, inputs, segments=segments, prefix=batch.get("decoder_prefix"), cache=cache, method="decode"
-        )
+        given = {"prefix": batch.get("decoder_prefix")}
+    cache = init_cache(model.config, len(inputs), inputs.shape[1] + length - 1)  # the last token is not read again
+    logits, cache = model.apply(variables, inputs, segments=segments, cache=cache, **given, method="decode")
     return logits[:, -1], cache
 
 

@@ -1,11 +1,13 @@
 """One token after another: greedy, or drawn at random. A pure loop over a function from tokens to logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+
+from t2t.inference.processors import Process, among, unchanged
 
 Step = Callable[[jax.Array, Any], tuple[jax.Array, Any]]  # tokens [b], state → logits [b v], state
 
@@ -16,7 +18,8 @@ class Sampled:
 
     Attributes:
       tokens: int32 [b n], 0 after the end of sequence.
-      scores: float32 [b], the log-probability of the tokens under the model (not under top-k, top-p or temperature).
+      scores: float32 [b], the log-probability of the tokens under the model (not under top-k, top-p, temperature or a
+        processor).
     """
 
     tokens: jax.Array
@@ -64,7 +67,8 @@ def generate(
     choose: Callable[[jax.Array, jax.Array], jax.Array],
     *,
     max_length: int,
-    eos_id: int,
+    eos_ids: Sequence[int],
+    process: Process = unchanged,
 ) -> Sampled:
     """Generates until all rows have ended, or `max_length` tokens.
 
@@ -73,16 +77,17 @@ def generate(
       state: goes through `step`; a cache.
       step: the token just chosen → logits of the next.
       choose: (logits [b v], how many tokens there are already) → tokens [b].
+      process: changes the logits that `choose` is given.
     """
     b = first_logits.shape[0]
 
     def add(carry, logits):
         i, tokens, scores, ended = carry
-        token = jnp.where(ended, 0, choose(logits, i))
+        token = jnp.where(ended, 0, choose(process(logits, tokens, i), i))
         chosen = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0] - jax.nn.logsumexp(logits, axis=-1)
         scores = scores + jnp.where(ended, 0.0, chosen)
         tokens = jax.lax.dynamic_update_slice(tokens, token[:, None], (0, i))
-        return (i + 1, tokens, scores, ended | (token == eos_id)), token
+        return (i + 1, tokens, scores, ended | among(token, eos_ids)), token
 
     def body(loop):
         carry, token, state = loop

@@ -141,6 +141,8 @@ class TextModel:
         """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
         if self.config.architecture == "encoder":
             raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
+        if self.config.start_id is None and not all(len(e["inputs"]) for e in examples):
+            raise DataError("A model without a start_id begins with the text itself: found an empty prompt.")
         model, results = build_model(decode.of(self.config)), [None] * len(examples)
         prompts = [{"inputs": e["inputs"], "targets": np.zeros(0, np.int32)} for e in examples]
         done = 0
@@ -272,7 +274,7 @@ class TextModel:
         inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
         if self.config.architecture == "encoder-decoder":
             return {"encoder_inputs": inputs, "encoder_segments": segments}
-        return left_padded(inputs, segments, both_ways=self._prompt_both_ways)
+        return left_padded(inputs, segments, both_ways=self._prompt_both_ways, start_id=self.config.start_id)
 
     def _rows(self, count: int) -> int:
         """Rows of a batch: no more than there are examples, rounded up so that few programs are compiled."""

@@ -23,6 +23,7 @@ class ModelConfig(LayerConfig):
         None  # of an encoder-decoder's decoder; None: `attention`, as in the encoder
     )
     max_length: int = 512  # longest sequence that learned and sinusoidal positions cover; the others have no limit
+    start_id: int | None = 0  # what a decoder reads before its text; None: it begins with the text itself, as GPT-2
 
     final_norm: bool = True  # after the last layer of each stack; post-norm models have none
     final_dropout: bool = False  # dropout after the final norm, as T5
@@ -68,6 +69,13 @@ class ModelConfig(LayerConfig):
         if self.vocab_size < 0:
             raise ConfigError(
                 f"vocab_size: expected at least 1, or 0 for the vocabulary's own, found {self.vocab_size}."
+            )
+        if self.start_id is None and self.architecture == "encoder-decoder":
+            raise ConfigError("start_id: an 'encoder-decoder' predicts all of its text: expected an id, found None.")
+        if self.start_id is not None and not 0 <= self.start_id < (self.vocab_size or math.inf):
+            raise ConfigError(
+                f"start_id: expected an id from 0 to vocab_size - 1, found {self.start_id} with vocab_size "
+                f"{self.vocab_size}."
             )
         if self.position_grid and math.prod(self.position_grid) < self.max_length:
             raise ConfigError(

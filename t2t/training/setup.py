@@ -225,7 +225,7 @@ def make_loader(
         if share
     ]
     converter = (
-        SegmentConverter(length=data.targets_length)
+        SegmentConverter(length=data.targets_length, start_id=config.model.start_id)
         if data.consecutive
         else make_converter(config.model, *lengths, data.prefix_attention, data.loss_on_inputs)
     )

@@ -44,6 +44,34 @@ def test_language_model_golden():
     assert with_prefix["decoder_prefix"].sum() == 0  # without inputs there is no prefix
 
 
+def test_an_encoder_decoder_may_begin_with_another_token():
+    batch = EncoderDecoderConverter(inputs_length=4, targets_length=7, start_id=2)(
+        [[example([7], [3, 9, 1]), example([8], [4, 1])]], (4, 7)
+    )
+    assert batch["decoder_inputs"].tolist() == [[2, 3, 9, 2, 4, 0, 0]]
+    assert batch["targets"].tolist() == [[3, 9, 1, 4, 1, 0, 0]]
+
+
+def test_a_decoder_may_begin_with_another_token():
+    batch = DecoderConverter(inputs_length=5, targets_length=4, start_id=6)([[example([9, 4], [3, 1])]], (5,))
+    assert batch["decoder_inputs"].tolist() == [[6, 9, 4, 3, 0]]
+    assert batch["decoder_prefix"].tolist() == [[1, 1, 1, 0, 0]]
+
+
+def test_a_decoder_may_begin_with_the_text_itself():
+    """Nothing predicts the first token, which takes no room."""
+    converter = DecoderConverter(inputs_length=5, targets_length=4, start_id=None)
+    rows = [[example([9, 4, 6], [3, 1]), example([], [5, 7, 1]), example([8], [2])]]
+    batch = converter(rows, (9,))
+    assert [converter.sizes(e) for e in rows[0]] == [(4,), (2,), (1,)]
+    assert batch["decoder_inputs"].tolist() == [[9, 4, 6, 3, 5, 7, 8, 0, 0]]
+    assert batch["targets"].tolist() == [[4, 6, 3, 1, 7, 1, 2, 0, 0]]
+    assert batch["decoder_segments"].tolist() == [[1, 1, 1, 1, 2, 2, 3, 0, 0]]
+    assert batch["decoder_positions"].tolist() == [[0, 1, 2, 3, 0, 1, 0, 0, 0]]
+    assert batch["loss_weights"].tolist() == [[0, 0, 1, 1, 1, 1, 1, 0, 0]]
+    assert batch["decoder_prefix"].tolist() == [[1, 1, 1, 0, 0, 0, 0, 0, 0]]
+
+
 def test_encoder_golden():
     made = {**example([5, 6, 7], [5, 9, 7]), "loss_weights": [0, 1, 0]}
     batch = EncoderConverter(inputs_length=4)([[made]], (4,))

@@ -14,7 +14,7 @@ from t2t.inference.beam import beam_search, penalty
 def search(model: TableModel, beams: int, alpha: float, length: int):
     run = jax.jit(
         functools.partial(
-            beam_search, step=model.step, reorder=take_rows, beams=beams, alpha=alpha, max_length=length, eos_id=EOS
+            beam_search, step=model.step, reorder=take_rows, beams=beams, alpha=alpha, max_length=length, eos_ids=(EOS,)
         )
     )
     return run(model.first_logits, model.state(beams))
@@ -73,6 +73,53 @@ def test_narrow_it_is_the_search_by_hand(alpha, beams, length, eos, sharpness):
         np.testing.assert_array_equal(found.tokens[row], [padded(h, length) for _, h in expected])
 
 
+def by_hand_of_transformers(model, row, beams, alpha, early, length, eos_ids):
+    """Its search over lists: at most `beams` of the best candidates end; a row closes as `early_stopping` says."""
+    alive, ended, n = [(0.0, ())], [], 0
+    while n < length and alive:
+        n += 1
+        candidates = sorted(
+            (
+                (model.log_probability(row, (*tokens, t)), (*tokens, t))
+                for _, tokens in alive
+                for t in range(model.table.shape[-1])
+            ),
+            reverse=True,
+        )[: max(2, 1 + len(eos_ids)) * beams]
+        ended += [(s / n**alpha, t) for s, t in candidates[:beams] if t[-1] in eos_ids or n == length]
+        ended = sorted(ended, reverse=True)[:beams]
+        alive = [c for c in candidates if c[1][-1] not in eos_ids][:beams]
+        if len(ended) == beams:
+            reached = length if early == "never" and alpha > 0 else n
+            if early is True or alive[0][0] / reached**alpha <= ended[-1][0]:
+                break
+    return ended
+
+
+@pytest.mark.parametrize("early", [True, False, "never"])
+@pytest.mark.parametrize("alpha", [-0.5, 0.0, 1.0, 2.5])
+@pytest.mark.parametrize("eos_ids", [(), (EOS,), (EOS, 4)])
+def test_it_stops_as_transformers_does(early, alpha, eos_ids):
+    model = TableModel.random(43, rows=16, length=7, v=6, eos=0.7)
+    settings = dict(beams=3, alpha=alpha, max_length=7, eos_ids=eos_ids, form="power", early_stopping=early)
+    found = jax.jit(functools.partial(beam_search, step=model.step, reorder=take_rows, **settings))(
+        model.first_logits, model.state(3)
+    )
+    for row in range(16):
+        expected = by_hand_of_transformers(model, row, 3, alpha, early, 7, eos_ids)
+        np.testing.assert_allclose(found.scores[row], [score for score, _ in expected], rtol=1e-5)
+        np.testing.assert_array_equal(found.tokens[row], [padded(h, 7) for _, h in expected])
+
+
+def test_the_ways_of_stopping_differ():
+    model = TableModel.random(43, rows=16, length=7, v=6, eos=0.7)
+    said = [
+        [by_hand_of_transformers(model, row, 3, 1.0, early, 7, (EOS,)) for row in range(16)]
+        for early in (True, False, "never")
+    ]
+    assert said[0] != said[1] != said[2]
+
+
 def test_scores_fall_and_none_beats_the_exhaustive_best():
     """Scores fall from beam to beam; one beam misses the exhaustive best somewhere, and enough of them never do."""
     model = TableModel.random(23, rows=8, length=5, v=4)
@@ -128,7 +175,7 @@ def test_stops_when_nothing_alive_can_win():
         jax.debug.callback(lambda length: calls.append(int(length[0])), state["length"])
         return model.step(tokens, state)
 
-    run = functools.partial(beam_search, step=step, reorder=take_rows, beams=2, max_length=8, eos_id=EOS)
+    run = functools.partial(beam_search, step=step, reorder=take_rows, beams=2, max_length=8, eos_ids=(EOS,))
     found = jax.jit(functools.partial(run, alpha=0.0))(model.first_logits, model.state(2))
     jax.effects_barrier()
     assert calls == [0]
@@ -148,9 +195,9 @@ def test_a_long_hypothesis_may_still_win_under_a_penalty():
 
 def test_the_penalty_is_wus():
     lengths = np.array([1, 2, 7, 20])
-    np.testing.assert_allclose(penalty(jnp.asarray(lengths), 0.6), ((5 + lengths) / 6.0) ** 0.6, rtol=1e-6)
-    assert float(penalty(1, 0.6)) == 1.0
-    np.testing.assert_allclose(penalty(jnp.asarray(lengths), 0.0), 1.0)
+    np.testing.assert_allclose(penalty(jnp.asarray(lengths), 0.6, "gnmt"), ((5 + lengths) / 6.0) ** 0.6, rtol=1e-6)
+    assert float(penalty(1, 0.6, "gnmt")) == 1.0
+    np.testing.assert_allclose(penalty(jnp.asarray(lengths), 0.0, "gnmt"), 1.0)
 
 
 @pytest.mark.parametrize("beams", [3, 4, 9])

@@ -13,6 +13,17 @@ def test_prompts_end_together_after_their_start_token():
     assert found["decoder_prefix"].tolist() == [[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]]
 
 
+def test_prompts_may_begin_with_another_token_or_with_themselves():
+    inputs = np.asarray([[7, 8, 9], [5, 0, 0]])
+    segments = (inputs > 0).astype(int)
+    found = left_padded(inputs, segments, both_ways=False, start_id=2)
+    assert found["decoder_inputs"].tolist() == [[2, 7, 8, 9], [0, 0, 2, 5]]
+    found = left_padded(inputs, segments, both_ways=True, start_id=None)
+    assert found["decoder_inputs"].tolist() == [[7, 8, 9], [0, 0, 5]]
+    assert found["decoder_segments"].tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert found["decoder_prefix"].tolist() == [[1, 1, 1], [0, 0, 0]]
+
+
 def test_a_prompt_read_in_one_direction_has_no_prefix():
     assert set(left_padded(np.ones((1, 2), int), np.ones((1, 2), int), both_ways=False)) == {
         "decoder_inputs",

@@ -76,14 +76,14 @@ def uncached(model, params, rows, decode, prefix: bool):
                 beams=decode.beams,
                 alpha=decode.length_penalty,
                 max_length=decode.max_length,
-                eos_id=EOS,
+                eos_ids=(EOS,),
             )
             return found.tokens, found.scores
         choose = choose_greedily
         if decode.method == "sample":
             keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(decode.seed)))(jnp.arange(b))
             choose = sampler(keys, temperature=decode.temperature, top_k=decode.top_k, top_p=decode.top_p)
-        found = generate(first, state, step, choose, max_length=decode.max_length, eos_id=EOS)
+        found = generate(first, state, step, choose, max_length=decode.max_length, eos_ids=(EOS,))
         return found.tokens[:, None], found.scores[:, None]
 
     return jax.tree.map(np.asarray, jax.jit(loop)(state))

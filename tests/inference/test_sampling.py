@@ -26,7 +26,7 @@ def greedy_by_hand(model: TableModel, row: int, length: int) -> list[int]:
 @pytest.mark.parametrize(("eos", "seed"), [(0.0, 1), (1.0, 2), (-100.0, 3), (100.0, 4)])
 def test_greedy_takes_the_likeliest_until_the_end(eos, seed):
     model = TableModel.random(seed, rows=6, length=7, v=5, eos=eos)
-    found = generate(model.first_logits, model.state(), model.step, choose_greedily, max_length=7, eos_id=EOS)
+    found = generate(model.first_logits, model.state(), model.step, choose_greedily, max_length=7, eos_ids=(EOS,))
     expected = [greedy_by_hand(model, row, 7) for row in range(6)]
     np.testing.assert_array_equal(found.tokens, [padded(e, 7) for e in expected])
     np.testing.assert_allclose(found.scores, [model.log_probability(r, e) for r, e in enumerate(expected)], rtol=1e-5)
@@ -35,7 +35,9 @@ def test_greedy_takes_the_likeliest_until_the_end(eos, seed):
 @pytest.mark.parametrize("max_length", [1, 2])
 def test_the_shortest_lengths(max_length):
     model = TableModel.random(5, rows=3, length=4, v=4)
-    found = generate(model.first_logits, model.state(), model.step, choose_greedily, max_length=max_length, eos_id=EOS)
+    found = generate(
+        model.first_logits, model.state(), model.step, choose_greedily, max_length=max_length, eos_ids=(EOS,)
+    )
     np.testing.assert_array_equal(
         found.tokens, [padded(greedy_by_hand(model, r, max_length), max_length) for r in range(3)]
     )
@@ -58,7 +60,7 @@ def test_stops_when_the_last_row_has_ended(lengths, calls):
         jax.debug.callback(lambda length: seen.append(int(length[0])), state["length"])
         return model.step(tokens, state)
 
-    run = jax.jit(functools.partial(generate, step=step, choose=choose_greedily, max_length=12, eos_id=EOS))
+    run = jax.jit(functools.partial(generate, step=step, choose=choose_greedily, max_length=12, eos_ids=(EOS,)))
     found = run(model.first_logits, model.state())
     jax.effects_barrier()
     assert len(seen) == calls
@@ -152,7 +154,7 @@ def test_what_is_kept_keeps_its_logits():
 )
 def test_without_chance_sampling_is_greedy(settings):
     model = TableModel.random(11, rows=8, length=6, v=6)
-    run = functools.partial(generate, model.first_logits, model.state(), model.step, max_length=6, eos_id=EOS)
+    run = functools.partial(generate, model.first_logits, model.state(), model.step, max_length=6, eos_ids=(EOS,))
     greedy, sampled = run(choose_greedily), run(sampler(keys(8), **settings))
     np.testing.assert_array_equal(sampled.tokens, greedy.tokens)
     np.testing.assert_allclose(sampled.scores, greedy.scores, rtol=1e-6)
@@ -167,7 +169,7 @@ def test_scores_are_the_models_own_probabilities():
         model.step,
         sampler(keys(6), temperature=3.0, top_k=4),
         max_length=6,
-        eos_id=EOS,
+        eos_ids=(EOS,),
     )
     for row, tokens in enumerate(np.asarray(found.tokens)):
         ends = np.flatnonzero(tokens == EOS)
@@ -180,7 +182,7 @@ def test_another_seed_or_row_draws_otherwise():
     table = np.zeros((64, 8, 6, 6, 6))  # all rows alike, and they never end
     table[..., EOS] = -100.0
     model = TableModel(table)
-    run = functools.partial(generate, model.first_logits, model.state(), model.step, max_length=8, eos_id=EOS)
+    run = functools.partial(generate, model.first_logits, model.state(), model.step, max_length=8, eos_ids=(EOS,))
     first, again, other = (np.asarray(run(sampler(keys(64, seed))).tokens) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any(axis=1).mean() > 0.9

@@ -42,8 +42,9 @@ def segments(length=SEGMENT, count=3, rows=4):
     generator = np.random.default_rng(0)
     documents = [generator.integers(3, 380, n).astype(np.int32) for n in generator.integers(4, 16, 40)]
     stream = iter(enumerate(documents))
-    reader = Rows(length, lambda: next(stream), [(-1, 0)] * rows, documents.__getitem__)
-    batches = [SegmentConverter(length=length)(reader.next(), (length,)) for _ in range(count)]
+    converter = SegmentConverter(length=length)
+    reader = Rows(converter, lambda: next(stream), [(-1, 0)] * rows, documents.__getitem__)
+    batches = [converter(reader.next(), (length,)) for _ in range(count)]
     return batches, {name: np.concatenate([b[name] for b in batches], axis=1) for name in batches[0]}
 
 
