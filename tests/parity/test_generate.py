@@ -1,0 +1,113 @@
+"""Generated ids equal those of Hugging Face's generate(), for a grid of its arguments.
+
+The golden folders are those that the PyTorch models wrote, with what they generated; where PyTorch is installed others
+are made, with other weights and inputs.
+"""
+
+import importlib.util
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from generation import CASES, MODELS, OPTIONS, inputs
+
+from t2t import folders
+from t2t.errors import ConfigError, DataError
+from t2t.pretrained.generate import generate_ids
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
+NEEDS_PYTORCH = pytest.mark.skipif(
+    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
+)
+
+
+@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=NEEDS_PYTORCH)])
+def folder_of(request, tmp_path_factory):
+    """name → a folder that transformers wrote, with results.npz in it."""
+    if request.param == "golden":
+        return lambda name: GOLDEN / f"generate_{name}"
+    import generation_peer
+
+    made: dict = {}
+
+    def live(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            generation_peer.write(name, made[name], seed=11)
+        return made[name]
+
+    return live
+
+
+def generator_of(folder):
+    """(arguments) → the ids of a folder's model."""
+    loaded = folders.load(folder)
+    values = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    return lambda **arguments: generate_ids(loaded.config, loaded.params, values, **arguments)
+
+
+@pytest.mark.parametrize(("name", "option"), CASES)
+def test_ids_are_those_of_transformers(folder_of, name, option):
+    folder = folder_of(name)
+    results = dict(np.load(folder / "results.npz"))
+    given = {k.removeprefix("given:"): v for k, v in results.items() if k.startswith("given:")}
+    found = generator_of(folder)(**given, **OPTIONS[name][option])
+    np.testing.assert_array_equal(found, results[option])
+
+
+def test_the_options_do_change_what_is_generated():
+    """None of the golden results of a model is another's."""
+    for name in MODELS:
+        results = dict(np.load(GOLDEN / f"generate_{name}" / "results.npz"))
+        texts = {option: results[option].tolist() for option in OPTIONS[name]}
+        same = [(a, b) for a in texts for b in texts if a < b and texts[a] == texts[b]]
+        assert not same, (name, same)
+
+
+def test_padding_is_told_by_its_id():
+    generate, given = generator_of(GOLDEN / "generate_gpt2_with_pad"), inputs("gpt2_with_pad")
+    expected = np.load(GOLDEN / "generate_gpt2_with_pad" / "results.npz")["greedy"]
+    np.testing.assert_array_equal(generate(input_ids=given["input_ids"], max_new_tokens=9), expected)
+
+
+def test_what_the_decoder_begins_with_may_be_given():
+    generate, given = generator_of(GOLDEN / "generate_bart"), inputs("bart")
+    one = generate(**given, max_new_tokens=6)
+    again = generate(**given, max_new_tokens=4, decoder_input_ids=one[:, :3])
+    np.testing.assert_array_equal(one, again)
+    np.testing.assert_array_equal(again, generate(**given, max_new_tokens=4, decoder_input_ids=one[:, 1:3]))
+
+
+def test_samples_differ_and_are_drawn_alike_from_a_seed():
+    generate, given = generator_of(GOLDEN / "generate_gpt2"), inputs("gpt2")
+    settings = dict(max_new_tokens=8, do_sample=True, top_k=0, temperature=2.0, num_return_sequences=5)
+    found = generate(**given, **settings)
+    assert found.shape[0] == 15
+    np.testing.assert_array_equal(found[:, :6], np.repeat(given["input_ids"], 5, axis=0))
+    assert len({tuple(row) for row in found[:5]}) > 1
+    np.testing.assert_array_equal(found, generate(**given, **settings))
+    assert (found[:, :8] != generate(**given, **settings, seed=1)[:, :8]).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"num_beam": 2}, ConfigError, "Unknown argument 'num_beam'. Did you mean 'num_beams'"),
+        ({"num_return_sequences": 2}, ConfigError, "num_return_sequences: method 'greedy' gives 1 at most, found 2"),
+        ({"num_beams": 2, "do_sample": True}, ConfigError, "do_sample with num_beams above 1 is not here"),
+        ({"typical_p": 0.9}, ConfigError, "typical_p is not here, found 0.9: give typical_p=1.0"),
+        ({"bad_words_ids": [[3, 4]]}, ConfigError, "bad_words_ids of several tokens are not here"),
+        ({"max_length": 6}, DataError, "begins with 6 tokens, and max_length leaves no room"),
+        ({"attention_mask": [[1, 1, 1, 1, 1, 0]] * 3}, DataError, "prompts are padded on the left"),
+    ],
+)
+def test_what_cannot_be_is_an_error(arguments, error, message):
+    given = {**inputs("gpt2"), **arguments}
+    with pytest.raises(error, match=message):
+        generator_of(GOLDEN / "generate_gpt2")(**given)
