@@ -19,7 +19,7 @@ ARROWS = {
     "models": {"attention", "layers"} | PLAIN,
     "families": {"models", "layers", "attention"} | PLAIN,
     "folders": {"families", "models", "checkpoints"} | PLAIN,
-    "pretrained": {"folders", "families", "models", "data"} | PLAIN,
+    "pretrained": {"inference", "folders", "families", "models", "data", "checkpoints"} | PLAIN,
     "objectives": set(PLAIN),
     "data": {"objectives"} | PLAIN,
     "tasks": {"data", "objectives"} | PLAIN,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,19 @@ import numpy as np
 from flax import linen as nn
 
 from t2t import folders
+from t2t.checkpoints.digests import write_atomically
 from t2t.data.vocabulary import FolderVocabulary, copy_files, from_folder
 from t2t.errors import DataError
 from t2t.families.family import Family
+from t2t.folders.tensors import json_of
 from t2t.models import ModelConfig
 from t2t.models import build as build_model
 from t2t.pretrained.arguments import features_of
+from t2t.pretrained.generate import generate_ids
 from t2t.pretrained.losses import loss_of
 from t2t.pretrained.results import Result, result_of
+
+GENERATION = "generation_config.json"
 
 
 @dataclasses.dataclass
@@ -31,6 +37,7 @@ class Pretrained:
       family: whose names its tensors have.
       values: of config.json.
       folder: that it was read from; its tokenizer is there.
+      generation: the values of generation_config.json; None where the folder has none.
     """
 
     config: ModelConfig
@@ -38,6 +45,7 @@ class Pretrained:
     family: Family
     values: dict[str, Any]
     folder: pathlib.Path
+    generation: dict[str, Any] | None = None
 
     @functools.cached_property
     def vocabulary(self) -> FolderVocabulary:
@@ -86,6 +94,12 @@ class Pretrained:
         value, gradients = jax.jit(jax.value_and_grad(loss))(self.params)
         return float(value), folders.named(self.config, gradients, self.family)
 
+    def generate_ids(self, **arguments: Any) -> np.ndarray:
+        """The ids that transformers' generate() returns for `input_ids`, `attention_mask` and its options; see
+        `t2t.pretrained.generate.generate_ids`."""
+        values = self.values if self.generation is None else self.generation
+        return generate_ids(self.config, self.params, values, **arguments)
+
 
 @functools.partial(jax.jit, static_argnames=("model", "keep"))
 def _forward(params: Any, features: Any, *, model: nn.Module, keep: bool) -> tuple[dict, Any]:
@@ -109,10 +123,14 @@ def load(folder: str | pathlib.Path, *, report: Callable[[str], None] = print, *
     if loaded.left:
         report(f"In {folder}, and not used: {', '.join(loaded.left)}.")
     path = pathlib.Path(folder).expanduser()
-    return Pretrained(loaded.config, loaded.params, loaded.family, loaded.values, path)
+    generation = json_of(path / GENERATION) if (path / GENERATION).is_file() else None
+    return Pretrained(loaded.config, loaded.params, loaded.family, loaded.values, path, generation)
 
 
 def save(model: Pretrained, folder: str | pathlib.Path, **options: Any) -> None:
     """Writes a folder that transformers loads, the tokenizer's files among it; see `folders.save` for the options."""
     folders.save(folder, model.config, model.params, family=model.family.name, values=model.values, **options)
     copy_files(model.folder, folder)
+    if model.generation is not None:
+        place = pathlib.Path(folder).expanduser() / GENERATION
+        write_atomically(place, json.dumps(model.generation, indent=2) + "\n")

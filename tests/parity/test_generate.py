@@ -5,7 +5,6 @@ are made, with other weights and inputs.
 """
 
 import importlib.util
-import json
 import pathlib
 import sys
 
@@ -16,9 +15,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from generation import CASES, MODELS, OPTIONS, inputs
 
-from t2t import folders
+from t2t import pretrained
 from t2t.errors import ConfigError, DataError
-from t2t.pretrained.generate import generate_ids
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
@@ -45,20 +43,17 @@ def folder_of(request, tmp_path_factory):
     return live
 
 
-def generator_of(folder):
-    """(arguments) → the ids of a folder's model."""
-    loaded = folders.load(folder)
-    values = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
-    return lambda **arguments: generate_ids(loaded.config, loaded.params, values, **arguments)
-
-
 @pytest.mark.parametrize(("name", "option"), CASES)
 def test_ids_are_those_of_transformers(folder_of, name, option):
     folder = folder_of(name)
     results = dict(np.load(folder / "results.npz"))
     given = {k.removeprefix("given:"): v for k, v in results.items() if k.startswith("given:")}
-    found = generator_of(folder)(**given, **OPTIONS[name][option])
+    found = pretrained.load(folder).generate_ids(**given, **OPTIONS[name][option])
     np.testing.assert_array_equal(found, results[option])
+
+
+def golden(name):
+    return pretrained.load(GOLDEN / f"generate_{name}")
 
 
 def test_the_options_do_change_what_is_generated():
@@ -71,13 +66,14 @@ def test_the_options_do_change_what_is_generated():
 
 
 def test_padding_is_told_by_its_id():
-    generate, given = generator_of(GOLDEN / "generate_gpt2_with_pad"), inputs("gpt2_with_pad")
+    generate, given = golden("gpt2_with_pad").generate_ids, inputs("gpt2_with_pad")
     expected = np.load(GOLDEN / "generate_gpt2_with_pad" / "results.npz")["greedy"]
     np.testing.assert_array_equal(generate(input_ids=given["input_ids"], max_new_tokens=9), expected)
 
 
 def test_what_the_decoder_begins_with_may_be_given():
-    generate, given = generator_of(GOLDEN / "generate_bart"), inputs("bart")
+    generate, given = golden("bart").generate_ids, inputs("bart")
+    given |= {"decoder_start_token_id": 9, "eos_token_id": None, "forced_eos_token_id": None}
     one = generate(**given, max_new_tokens=6)
     again = generate(**given, max_new_tokens=4, decoder_input_ids=one[:, :3])
     np.testing.assert_array_equal(one, again)
@@ -85,7 +81,7 @@ def test_what_the_decoder_begins_with_may_be_given():
 
 
 def test_samples_differ_and_are_drawn_alike_from_a_seed():
-    generate, given = generator_of(GOLDEN / "generate_gpt2"), inputs("gpt2")
+    generate, given = golden("gpt2").generate_ids, inputs("gpt2")
     settings = dict(max_new_tokens=8, do_sample=True, top_k=0, temperature=2.0, num_return_sequences=5)
     found = generate(**given, **settings)
     assert found.shape[0] == 15
@@ -110,4 +106,16 @@ def test_samples_differ_and_are_drawn_alike_from_a_seed():
 def test_what_cannot_be_is_an_error(arguments, error, message):
     given = {**inputs("gpt2"), **arguments}
     with pytest.raises(error, match=message):
-        generator_of(GOLDEN / "generate_gpt2")(**given)
+        golden("gpt2").generate_ids(**given)
+
+
+@pytest.mark.parametrize("generation", [True, False])
+def test_defaults_are_of_generation_config_else_of_config(generation, tmp_path):
+    model, given = golden("bart_summaries"), inputs("bart_summaries")
+    if not generation:  # as old folders
+        model.values |= model.generation
+        model.generation = None
+    pretrained.save(model, tmp_path)
+    assert (tmp_path / "generation_config.json").exists() is generation
+    expected = np.load(model.folder / "results.npz")["defaults"]
+    np.testing.assert_array_equal(pretrained.load(tmp_path).generate_ids(**given), expected)
