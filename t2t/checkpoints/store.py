@@ -193,7 +193,8 @@ def read_config(workdir: pathlib.Path) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.is_file():
         raise CheckpointError(
-            f"There is no run in {workdir}: expected config.json there, as launch/train.py writes it."
+            f"There is no run in {workdir}: expected config.json there, as launch/train.py writes it, or "
+            "as a folder in Hugging Face's format has it."
         )
     try:
         return json.loads(path.read_text(encoding="utf-8"))

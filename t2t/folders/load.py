@@ -93,9 +93,9 @@ def config_of(folder: str | pathlib.Path, **changes: Any) -> ModelConfig:
 
 
 def is_folder(path: str | pathlib.Path) -> bool:
-    """Whether a path is a folder in Hugging Face's format, whatever its family."""
+    """Whether a path is a folder in Hugging Face's format, whatever its family, rather than a run's."""
     config = pathlib.Path(path).expanduser() / "config.json"
-    return config.is_file() and "model_type" in json_of(config)
+    return config.is_file() and "train" not in json_of(config)
 
 
 def _read(

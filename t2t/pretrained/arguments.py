@@ -57,6 +57,9 @@ def features_of(
     for name in given:
         if name not in names and name not in learned:
             raise DataError(f"{family.name}: {unknown('argument', name, [*names, *learned])}")
+    for name in ("input_ids", "decoder_input_ids"):
+        if name in given and given[name].dtype.kind not in "iu":
+            raise DataError(f"{name}: expected integers, found {given[name].dtype} {given[name].shape}.")
     labels = {name: given.pop(name) for name in learned if name in given}
     if "choice" in config.outputs:
         given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}

@@ -4,10 +4,11 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -17,12 +18,14 @@ from t2t.data.vocabulary import FolderVocabulary, copy_files, from_folder
 from t2t.errors import DataError
 from t2t.families.family import Family
 from t2t.folders.tensors import json_of
+from t2t.inference import TextModel
 from t2t.models import ModelConfig
 from t2t.models import build as build_model
 from t2t.pretrained.arguments import features_of
 from t2t.pretrained.generate import generate_ids
 from t2t.pretrained.losses import loss_of
 from t2t.pretrained.results import Result, result_of
+from t2t.pretrained.text import states_of, text_model
 
 GENERATION = "generation_config.json"
 
@@ -99,6 +102,41 @@ class Pretrained:
         `t2t.pretrained.generate.generate_ids`."""
         values = self.values if self.generation is None else self.generation
         return generate_ids(self.config, self.params, values, **arguments)
+
+    def states(self, **arguments: Any) -> np.ndarray:
+        """The last states [b n d] for arrays under transformers' names: of the encoder, where there is one."""
+        if self.config.architecture != "encoder-decoder":
+            features, _ = features_of(arguments, self.config, self.family, self.values)
+            return np.asarray(_forward(self.params, features, model=self.module, keep=False)[0]["states"])
+        ids, mask = (arguments.get(name) for name in ("input_ids", "attention_mask"))
+        return np.asarray(_encode(self.params, jnp.asarray(ids), mask, model=self.module))
+
+    @functools.cached_property
+    def text(self) -> TextModel:
+        """The model of text, as runs have it: with the folder's tokenizer, and its way to decode."""
+        return text_model(self)
+
+    def generate(self, texts: Sequence[str], **options: Any) -> list[str]:
+        """An answer to each text, or of a decoder how it goes on; see `TextModel.generate` for the options."""
+        return self.text.generate(texts, **options)
+
+    def generate_all(self, texts: Sequence[str], **options: Any) -> list[list[tuple[str, float]]]:
+        """All answers to each text with their scores; see `TextModel.generate_all`."""
+        return self.text.generate_all(texts, **options)
+
+    def score(self, inputs: Sequence[str], targets: Sequence[str], **options: Any) -> list[Any]:
+        """The log-likelihood of each target after its input; see `TextModel.score`."""
+        return self.text.score(inputs, targets, **options)
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> list[np.ndarray]:
+        """The last states of the tokens of each text, special tokens among them, float32 [n d] each: of the encoder,
+        where there is one."""
+        return states_of(self, texts, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _encode(params: Any, tokens: jax.Array, mask: jax.Array | None, *, model: nn.Module) -> jax.Array:
+    return model.apply({"params": params}, tokens, mask, method="encode")
 
 
 @functools.partial(jax.jit, static_argnames=("model", "keep"))
