@@ -30,9 +30,7 @@ def load(folder: str, step: int | str | None = None, **settings: Any):
     from t2t.errors import DataError
 
     if step is not None:
-        raise DataError(
-            f"step {step!r} is of a run's checkpoints, found {folder}, one model: leave it out."
-        )
+        raise DataError(f"step {step!r} is of a run's checkpoints, found {folder}, one model: leave it out.")
     return pretrained.load(folder, **settings)
 
 

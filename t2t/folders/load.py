@@ -203,6 +203,8 @@ def _check(
             wanted[names[row.theirs]] = row, place.shape[1:] if index else place.shape
     missing = sorted(set(wanted) - set(tensors))
     over = sorted(n for n in tensors if n not in wanted and not family.says_nothing(n))
+    if not any(n.startswith(family.prefix) for n in tensors):  # a trunk alone
+        over = [n for n in over if not family.says_nothing(family.prefix + n)]
     unexpected = [n for n in over if n not in may_be_left]
     wrong = []
     for name in sorted(set(wanted) & set(tensors)):

@@ -10,6 +10,7 @@ import numpy as np
 from t2t.errors import CheckpointError
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of BERT's first folders
 
 
 class Tensors(Mapping[str, np.ndarray]):
@@ -28,10 +29,12 @@ class Tensors(Mapping[str, np.ndarray]):
             self._files = dict.fromkeys(self._open(FILE).keys(), FILE)
         else:
             raise CheckpointError(_nothing(folder))
+        self._stored = {_renamed(name): name for name in self._files}
+        self._files = {_renamed(name): file for name, file in self._files.items()}
         self._opened: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._handle(name).get_tensor(name)
+        return self._handle(name).get_tensor(self._stored[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -41,7 +44,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor, which is not read."""
-        return tuple(self._handle(name).get_slice(name).get_shape())
+        return tuple(self._handle(name).get_slice(self._stored[name]).get_shape())
 
     def _handle(self, name: str) -> Any:
         file = self._files[name]
@@ -87,6 +90,14 @@ def json_of(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CheckpointError(f"{path}: expected an object, found {type(found).__name__}.")
     return found
+
+
+def _renamed(name: str) -> str:
+    """The name that a tensor has today."""
+    for old, new in OLD_NAMES.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
 
 
 def _nothing(folder: pathlib.Path) -> str:

@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from family_of import PUBLIC_SIZES, family_of
@@ -151,3 +152,17 @@ def test_published_sizes_are_what_their_config_json_says(size):
     tensors = {"lm_head.weight"} if not config.tie_logits else set()
     again = family.read({"model_type": family.name, **family.write(config)}, tensors)
     assert again == config
+
+
+def test_the_names_of_the_first_folders_are_read(tmp_path):
+    """LayerNorm.gamma and .beta, as BERT's first folders have them."""
+    here = GOLDEN / "bert"
+    tensors = load_file(here / "model.safetensors")
+    renamed = {
+        n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+        for n, t in tensors.items()
+    }
+    assert set(renamed) != set(tensors)
+    save_file(renamed, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((here / "config.json").read_bytes())
+    jax.tree.map(np.testing.assert_array_equal, folders.load(tmp_path).params, folders.load(here).params)

@@ -1,6 +1,6 @@
 """BART, mBART, Pegasus and Marian."""
 
-from cases.case import IDS, Case, ended, names, text_to_text
+from cases.case import IDS, Case, base, ended, names, spanned, text_to_text
 
 _BART = {
     **IDS, "decoder_start_token_id": 0, "forced_eos_token_id": None, "forced_bos_token_id": None, "d_model": 16,
@@ -22,6 +22,8 @@ CASES = {
     "bart_scaled": _lm("Bart", decoder_layers=1, activation_function="relu", scale_embedding=True),
     "mbart": _lm("MBart", scale_embedding=True),
     "pegasus": _lm("Pegasus", activation_function="relu", scale_embedding=True),
+    "bart_base": Case("BartModel", "BartConfig", {**_BART, "decoder_start_token_id": 1}, base),
+    "mbart_spans": Case("MBartForQuestionAnswering", "MBartConfig", _BART, spanned),
     "bart_classes": Case(
         "BartForSequenceClassification", "BartConfig",
         {**_BART, **names(3), "decoder_start_token_id": 1, "classifier_dropout": 0.0}, ended,
