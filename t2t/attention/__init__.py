@@ -33,6 +33,7 @@ from t2t.attention.recurrent import TransformerXL
 from t2t.attention.sparse import Sparse
 from t2t.attention.text import parse
 from t2t.attention.transient_global import TransientGlobal
+from t2t.attention.xlnet import XLNet
 
 __all__ = [
     "MECHANISMS",
@@ -53,6 +54,7 @@ __all__ = [
     "Sparse",
     "TransformerXL",
     "TransientGlobal",
+    "XLNet",
     "attend",
     "bidirectional",
     "big_bird",

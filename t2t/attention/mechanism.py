@@ -32,6 +32,8 @@ class Conditions:
       query_segments, key_segments: int32 [b n], [b m]; only equal, non-zero segments meet.
       query_positions, key_positions: int32 [b n], [b m]; where not given, 0, 1, … in the row.
       prefix: int or bool [b m]; causality does not hold between two positions of it.
+      mask: bool [b n m], True where a pair may meet, laid over all else; for mechanisms that take it (`takes_masks`).
+      query_types, key_types: int [b n], [b m], the kinds of tokens, for mechanisms that tell them apart.
       scale: of the logits; 1/sqrt(k) where None.
       dropout_rate, dropout_key, dropout_over_queries: of the attention weights.
     """
@@ -43,6 +45,9 @@ class Conditions:
     query_positions: jax.Array | None = None
     key_positions: jax.Array | None = None
     prefix: jax.Array | None = None
+    mask: jax.Array | None = None
+    query_types: jax.Array | None = None
+    key_types: jax.Array | None = None
     scale: float | None = _static(None)
     dropout_rate: float = _static(0.0)
     dropout_key: jax.Array | None = None
@@ -50,7 +55,8 @@ class Conditions:
 
     def keywords(self) -> dict[str, Any]:
         """The fields by name, as `attend` takes them."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        others = ("mask", "query_types", "key_types")
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in others}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +92,8 @@ class Source:
 
     Attributes:
       inputs: [b m d], what was projected.
+      before: [b m d], what the layer was given: the same, but where a norm stands between the two.
+      prepare: that norm, [b m' d] → [b m' d].
       project: the projection, [b m' d] → keys and values [b m' h k]. With positions int32 [b m'] keys turn as rotary
         positions have it, where the model has these; with `frozen`, no gradient goes to the weights.
       project_query: that of queries, [b n' d] → [b n' h k].
@@ -96,6 +104,18 @@ class Source:
     project: Callable[..., tuple[jax.Array, jax.Array]]
     project_query: Callable[[jax.Array], jax.Array] | None = None
     drop: Callable[[jax.Array], jax.Array] = lambda x: x
+    before: jax.Array | None = None
+    prepare: Callable[[jax.Array], jax.Array] | None = None
+
+    def of_layer(self) -> "Source":
+        """The same from one step before: of what the layer was given, through its norm."""
+        if self.prepare is None:
+            return self
+
+        def project(x: jax.Array, *arguments: Any, **more: Any) -> tuple[jax.Array, jax.Array]:
+            return self.project(self.prepare(x), *arguments, **more)
+
+        return dataclasses.replace(self, inputs=self.before, project=project)
 
 
 class Mechanism:
@@ -130,6 +150,11 @@ class Mechanism:
     @property
     def remembers(self) -> bool:
         """Whether it sees segments of training before the present one, which must then be consecutive."""
+        return False
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether it heeds `Conditions.mask`, and queries beside the keys' own (`Conditions`)."""
         return False
 
     def init_memory(self, batch: int, sizes: Sizes, dtype: jnp.dtype) -> Any:

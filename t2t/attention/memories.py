@@ -44,8 +44,12 @@ class HiddenMemory:
 
     def write(self, own: Part, source: Source) -> "HiddenMemory":
         """The memory after a segment."""
-        hidden = jax.lax.stop_gradient(source.inputs)
-        return self.replace(hidden=newest(self.hidden, hidden), segments=newest(self.segments, own.segments))
+        return self.extend(source.inputs, own.segments)
+
+    def extend(self, hidden: jax.Array, segments: jax.Array) -> "HiddenMemory":
+        """The memory after states [b n d] and their segments [b n]."""
+        hidden = newest(self.hidden, jax.lax.stop_gradient(hidden))
+        return self.replace(hidden=hidden, segments=newest(self.segments, segments))
 
 
 @flax.struct.dataclass
@@ -79,6 +83,15 @@ class KeyValueMemory:
     def read(self, conditions: Conditions, source: Source | None) -> list[Part]:
         """Its keys and values, the last just before the first query."""
         return [Part(self.key, self.value, self.segments, turn=self.index, first=-self.segments.shape[1])]
+
+    def of_zeros(self, source: Source) -> "KeyValueMemory":
+        """The memory of states of zero: their keys and values are not, where a norm or the projection has a bias."""
+        key, value = source.project(jnp.zeros_like(source.inputs[:1, :1]))
+        state = Part.of(key, value, None)
+        return self.replace(
+            key=jnp.broadcast_to(state.key, self.key.shape).astype(self.key.dtype),
+            value=jnp.broadcast_to(state.value, self.value.shape).astype(self.value.dtype),
+        )
 
     def slots(self, n: int) -> jax.Array:
         """Where n more are written, or the last of them that there are slots for."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import jax
+import jax.numpy as jnp
 
 from t2t.attention.attend import attend
 from t2t.attention.mechanism import Conditions, Mechanism, Parameter, Source
@@ -79,6 +80,11 @@ class Recurrent(Mechanism):
         return {"distance": Parameter((d, h, k), ("embed", "heads", "kv"), std=d**-0.5), "u": bias, "v": bias}
 
     @property
+    def kept(self) -> int | None:
+        """How many positions a memory keeps when more come; None for all."""
+        return self.memory
+
+    @property
     def before(self) -> int:
         """How many keys before a segment it sees in training."""
         return self.memory
@@ -102,6 +108,7 @@ class Recurrent(Mechanism):
         own = Part.of(key, value, conditions.key_segments)
         if state is not None:
             self._check_memory(state, query.shape[0])
+            state, source = self.begin(state, source)
         parts = [*([] if state is None else state.read(conditions, source)), own]
         relative = None
         if self.relative:
@@ -127,6 +134,10 @@ class Recurrent(Mechanism):
         if isinstance(state, KeyValueMemory):  # written after it has been read, or XLA copies it whole
             out, state = jax.lax.optimization_barrier((out, state))
         return out, None if state is None else self.remember(state, query, parts, conditions, parameters, source)
+
+    def begin(self, state: Any, source: Source | None) -> tuple[Any, Source | None]:
+        """The state before a segment, and what the segment's keys and values are made of, as the mechanism wants it."""
+        return state, source
 
     def sees(self, pattern: Pattern) -> Pattern:
         """Who sees whom, of the segment and the memory in one row, where the architecture implies `pattern`."""
@@ -187,18 +198,40 @@ class TransformerXL(Recurrent):
         Without it, rotary positions or a relative bias say how far apart two positions are.
       same_length: every query sees as many keys as the memory is long, itself the last, as the paper evaluates;
         otherwise later queries of a segment see more.
+      zeros: whether the memory begins with as many states of zero, which the first document sees, as in the released
+        code; otherwise it begins empty.
     """
 
     name: Literal["transformer_xl"] = "transformer_xl"
     relative: bool = True
     same_length: bool = False
+    zeros: bool = False
 
     def __post_init__(self):
         super().__post_init__()
+        if self.zeros and not (self.memory and self.relative):
+            raise ValueError(
+                f"TransformerXL.zeros: a memory that begins with zeros needs memory and relative, found memory "
+                f"{self.memory} and relative {self.relative}."
+            )
         if self.same_length and not self.memory:
             raise ValueError("TransformerXL.same_length: every query sees as many keys as memory, found memory 0.")
         if not self.relative and (self.clamp is not None or self.tied):
             raise ValueError("TransformerXL: clamp and tied are of the relative encoding, found relative False.")
+
+    def init_state(self, batch, length, sizes, dtype):
+        state = super().init_state(batch, length, sizes, dtype)
+        return state.replace(segments=jnp.ones_like(state.segments)) if self.zeros else state
+
+    def init_memory(self, batch, sizes, dtype):
+        memory = super().init_memory(batch, sizes, dtype)
+        return memory.replace(segments=jnp.ones_like(memory.segments)) if self.zeros else memory
+
+    def begin(self, state, source):
+        source = None if source is None else source.of_layer()
+        if self.zeros and isinstance(state, KeyValueMemory) and state.table is None:  # nothing has been read
+            state = state.of_zeros(source)
+        return state, source
 
     def sees(self, pattern):
         return pattern & local(self.memory) if self.same_length else pattern

@@ -67,8 +67,13 @@ class Relative:
 
 def encode(kernel: jax.Array, distances: int) -> jax.Array:
     """W_R [d h k] → the table [h k r] of so many distances, the farthest first; d is even."""
+    return encode_distances(kernel, np.arange(distances)[::-1])
+
+
+def encode_distances(kernel: jax.Array, distances: np.ndarray) -> jax.Array:
+    """W_R [d h k] → [h k r], W_R R of these distances [r], which are negative where the key comes later."""
     rates = 10_000.0 ** (-np.arange(0, kernel.shape[0], 2) / kernel.shape[0])
-    angles = np.arange(distances)[::-1, None] * rates
+    angles = distances[:, None] * rates
     sinusoids = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
     return jnp.einsum("rd,dhk->hkr", jnp.asarray(sinusoids, kernel.dtype), kernel)
 

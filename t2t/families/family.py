@@ -37,6 +37,7 @@ class Family:
       padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
         its own states, which have a part in the losses of spans, are the same.
       last_is_normed: whether the last of the hidden states is what comes after the final norm.
+      keeps_memory: whether transformers' classes take and give `mems`, what layers were given before.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Family:
     last_goes_first: bool = False
     last_is_normed: bool = True
     padding_sees: bool = True
+    keeps_memory: bool = False
 
     def says_nothing(self, tensor: str) -> bool:
         """Whether a tensor of this name may be left unread."""

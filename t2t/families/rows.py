@@ -14,13 +14,14 @@ class Layout:
 
     Attributes:
       kind: "same"; "flat": the parameter's axes are one there (biases of heads); "kernel": the axes of what goes in are
-        one, and those of what comes out.
+        one, and those of what comes out; "last_first": its last axis comes first; "row": it is alone in a batch of one
+        row.
       inward: of a kernel: how many of the parameter's axes go in.
       transposed: of a kernel: [out in] there.
       part: which of how many equal parts, side by side along what comes out, the parameter is.
     """
 
-    kind: Literal["same", "flat", "kernel"] = "same"
+    kind: Literal["same", "flat", "kernel", "last_first", "row"] = "same"
     inward: int = 1
     transposed: bool = True
     part: tuple[int, int] = (0, 1)
@@ -29,6 +30,10 @@ class Layout:
         """The tensor's shape there, of a parameter's here."""
         if self.kind == "same":
             return ours
+        if self.kind == "last_first":
+            return ours[-1:] + ours[:-1]
+        if self.kind == "row":
+            return (1, 1, *ours)
         if self.kind == "flat":
             return (math.prod(ours) * self.part[1],)
         sides = math.prod(ours[: self.inward]), math.prod(ours[self.inward :]) * self.part[1]
@@ -44,8 +49,10 @@ class Layout:
         view[...] = parameter.reshape(view.shape)
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
-        if self.kind == "same":
+        if self.kind in ("same", "row"):
             return tensor
+        if self.kind == "last_first":
+            return np.moveaxis(tensor, 0, -1)
         i, of = self.part
         if self.kind == "flat":
             return tensor.reshape(of, -1)[i]
@@ -54,7 +61,7 @@ class Layout:
         return kernel[:, i * width : (i + 1) * width]
 
 
-SAME, FLAT = Layout(), Layout("flat")
+SAME, FLAT, LAST_FIRST, ROW_OF_ONE = Layout(), Layout("flat"), Layout("last_first"), Layout("row")
 LINEAR = Layout("kernel")  # PyTorch's Linear, [out in], into heads or a width
 LINEAR_OUT = Layout("kernel", inward=2)  # from heads
 CONV1D = Layout("kernel", transposed=False)  # GPT's, [in out]

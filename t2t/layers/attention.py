@@ -1,6 +1,6 @@
 """Multi-head attention around a mechanism: the projections, which stay the same whatever the mechanism is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -70,6 +70,8 @@ class Attention(nn.Module):
         rotation: Rotation | None = None,
         state: Any = None,
         shared: Mapping[str, jax.Array] | None = None,
+        before: jax.Array | None = None,
+        prepare: Callable[[jax.Array], jax.Array] | None = None,
     ) -> tuple[jax.Array, Any]:
         """x attends to a context.
 
@@ -81,6 +83,7 @@ class Attention(nn.Module):
           rotation: of queries and keys, in self-attention with rotary positions.
           state: of the mechanism.
           shared: the mechanism's parameters that all layers share.
+          before, prepare: see `Source`.
 
         Returns:
           [b n d] and the new state.
@@ -103,7 +106,9 @@ class Attention(nn.Module):
             conditions,
             state=state,
             parameters={n: p.astype(config.compute_dtype) for n, p in {**self.own, **(shared or {})}.items()},
-            source=None if context is None else Source(context, self.project, self._project_query, self.drop),
+            source=None
+            if context is None
+            else Source(context, self.project, self._project_query, self.drop, before=before, prepare=prepare),
         )
         return self.out(out[..., : config.output_width]), state
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.attention import Conditions, Mechanism, bidirectional, causal
+from t2t.errors import DataError
 from t2t.layers.attention import Attention
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
@@ -15,6 +17,7 @@ from t2t.layers.feed_forward import FeedForward
 from t2t.layers.norm import Norm
 from t2t.layers.positions import RelativeBias
 from t2t.layers.rotary import Rotation
+from t2t.layers.streams import beside
 
 
 @flax.struct.dataclass
@@ -28,6 +31,9 @@ class Surroundings:
       prefix: int32 [b n], 1 where tokens see each other both ways (prefix LM).
       bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
       rotation: of queries and keys of self-attention (rotary positions).
+      types: int32 [b n], the kinds of tokens, for mechanisms that tell them apart.
+      targets: int32 [b p], where the queries of a second stream stand, whose states come after the tokens' (`streams`).
+      mask: bool [b n n], or with targets [b n+p n]: who may see whom, beside what else is said.
       encoded: [b m d], what cross-attention looks at.
       encoded_segments: int32 [b m].
       shared: the parameters that all layers of a mechanism share, by name, for each mechanism of self-attention that
@@ -41,6 +47,9 @@ class Surroundings:
     prefix: jax.Array | None = None
     bias: jax.Array | RelativeBias | None = None
     rotation: Rotation | None = None
+    types: jax.Array | None = None
+    targets: jax.Array | None = None
+    mask: jax.Array | None = None
     encoded: jax.Array | None = None
     encoded_segments: jax.Array | None = None
     shared: tuple[Mapping[str, jax.Array], ...] | None = None
@@ -84,31 +93,45 @@ class Block(nn.Module):
         """x [b n d] and the layer's cache → both after the layer."""
         config, states = self.config, {}
 
-        def self_attention(y):
-            around = surroundings
+        def self_attention(y, norm):
+            around, tokens = surroundings, x.shape[1]
             state = None if cache is None else cache.attention
             # Positions of packed rows restart, but so do their segments: only a state needs explicit positions.
             positions = around.positions if state is not None else None
+            if around.targets is not None:
+                tokens -= around.targets.shape[1]
+                positions = jnp.broadcast_to(jnp.arange(tokens), (len(x), tokens))
+            if around.mask is not None and not self.mechanism.takes_masks:
+                raise DataError(
+                    f"{type(self.mechanism).__name__} takes no mask of pairs, nor a second stream: use Dense()."
+                )
             conditions = Conditions(
                 pattern=causal() if self.causal else bidirectional(),
                 bias=around.bias,
-                query_segments=around.segments if around.query_segments is None else around.query_segments,
+                query_segments=beside(
+                    around.segments if around.query_segments is None else around.query_segments, around.targets
+                ),
                 key_segments=around.segments,
-                query_positions=positions,
+                query_positions=beside(positions, around.targets),
                 key_positions=positions,
                 prefix=around.prefix,
+                mask=around.mask,
+                query_types=beside(around.types, around.targets),
+                key_types=around.types,
             )
             out, states["attention"] = Attention(config, self.mechanism, name="self_attention")(
                 y,
-                y,
+                y[:, :tokens],
                 conditions,
                 rotation=around.rotation,
                 state=state,
                 shared=around.shared[self.turn],
+                before=x[:, :tokens],
+                prepare=norm,
             )
             return out
 
-        def cross_attention(y):
+        def cross_attention(y, norm):
             attention = Attention(config, config.cross_attention, name="cross_attention")
             conditions = Conditions(query_segments=surroundings.segments, key_segments=surroundings.encoded_segments)
             kept = None if cache is None else cache.cross
@@ -119,7 +142,8 @@ class Block(nn.Module):
         x = self._residual(x, "self_attention", self_attention)
         if self.cross:
             x = self._residual(x, "cross_attention", cross_attention)
-        x = self._residual(x, "feed_forward", FeedForward(config, name="feed_forward"))
+        feed_forward = FeedForward(config, name="feed_forward")
+        x = self._residual(x, "feed_forward", lambda y, norm: feed_forward(y))
         self.sow("intermediates", "after", x)
         return x, LayerCache(**states) if cache is not None else None
 
@@ -128,5 +152,5 @@ class Block(nn.Module):
         config = self.config
         norm, dropout = Norm(config, name=f"{name}_norm"), Dropout(config.dropout, config.dropout_over_length)
         if config.norm_place == "pre":
-            return x + dropout(branch(norm(x)))
-        return norm(x + dropout(branch(x)))
+            return x + dropout(branch(norm(x), norm))
+        return norm(x + dropout(branch(x, None)))

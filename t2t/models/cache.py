@@ -44,9 +44,10 @@ def init_cache(config: ModelConfig, batch: int, length: int) -> Cache:
 
 
 def init_memory(config: ModelConfig, batch: int) -> Cache:
-    """What a decoder keeps between consecutive segments of training, before the first.
+    """What a decoder, or an encoder, keeps between consecutive segments of training, before the first.
 
-    It is for decoders alone: the examples of an encoder-decoder stand by themselves; only its decoding has memories.
+    It is for stacks that stand alone: the examples of an encoder-decoder stand by themselves; only its decoding has
+    memories.
     """
     return _empty(config, batch, None, lambda mechanism, *sizes: mechanism.init_memory(batch, *sizes))
 
@@ -58,11 +59,12 @@ def memory_loss(memory: Cache) -> jax.Array:
 
 def _empty(config: ModelConfig, batch: int, room: int | None, state_of: Callable[..., Any]) -> Cache:
     sizes = sizes_of(config), config.compute_dtype
+    side = "encoder" if config.architecture == "encoder" else "decoder"
     return Cache(
         layers=init_layer_caches(
             lambda mechanism: state_of(mechanism, *sizes),
-            config.decoder_mechanisms,
-            config.decoder_layers,
+            getattr(config, f"{side}_mechanisms"),
+            getattr(config, f"{side}_layers"),
             config.stacking,
         ),
         lengths=jnp.zeros((batch,), jnp.int32),

@@ -6,6 +6,7 @@ from typing import Literal
 
 from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
+from t2t.layers.adaptive import Adaptive
 from t2t.layers.config import LayerConfig, cycle
 
 Output = Literal["vocabulary", "pair", "replaced", "sequence", "choice", "tagging", "spans"]
@@ -29,6 +30,8 @@ class ModelConfig(LayerConfig):
     final_dropout: bool = False  # dropout after the final norm, as T5
     scale_embeddings: bool = False  # multiply token embeddings by sqrt(d), as the original Transformer
     embedding_norm: bool = False  # a norm after token and position embeddings, as BERT and BART
+    adaptive: Adaptive | None = None  # a vocabulary in clusters: tables that grow narrower, a softmax of two steps
+    query_stream: bool = False  # of encoders: queries at given places may be asked, which see and are not seen (XLNet)
     embedding_width: int | None = None  # of all tables of embeddings, then projected to d (ALBERT, ELECTRA); None: d
     token_types: int = 0  # of encoders: kinds of token, each with a row that is added to its embedding (BERT: 2)
     share_embeddings: bool = True  # encoder and decoder use one token table
@@ -45,7 +48,9 @@ class ModelConfig(LayerConfig):
     pooler: Literal["", "tanh", "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = (
         ""  # a dense layer with this activation on the state that stands for the sequence
     )
-    pooled: Literal["first", "last"] = "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT
+    pooled: Literal["first", "last", "end"] = (
+        "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT; or the row's end, padding or not
+    )
 
     sharing: tuple[int, ...] = ()  # which set of parameters each layer has, from 0 (ALBERT); () for each its own
     stacking: Literal["unrolled", "scanned"] = "unrolled"
@@ -83,7 +88,8 @@ class ModelConfig(LayerConfig):
                 f"{self.max_length}: make its first side longer."
             )
         of_tokens = "vocabulary" in self.outputs
-        if of_tokens and self.tie_logits and self.embedding_width is not None and not self.logits_transform:
+        narrow = self.embedding_width is not None and self.adaptive is None
+        if of_tokens and self.tie_logits and narrow and not self.logits_transform:
             raise ConfigError(
                 f"embedding_width {self.embedding_width} with tied logits needs a logits_transform from width "
                 f"{self.width} to it: set logits_transform, or tie_logits to False."
@@ -94,8 +100,14 @@ class ModelConfig(LayerConfig):
             raise ConfigError(f"outputs: expected each once, found {self.outputs}.")
         if self.labels < 1:
             raise ConfigError(f"labels: expected at least 1, found {self.labels}.")
+        self._check_adaptive()
         self._check_attention()
         self._check_sharing()
+        if self.query_stream and (self.architecture != "encoder" or self.positions in ("rotary", "relative_bias")):
+            raise ConfigError(
+                "query_stream is of architecture 'encoder', with positions 'none', 'learned' or 'sinusoidal'; found "
+                f"'{self.architecture}' and '{self.positions}': make it False."
+            )
 
     @property
     def table_width(self) -> int:
@@ -116,6 +128,21 @@ class ModelConfig(LayerConfig):
         """How many sets of parameters the layers of a stack have."""
         layers = getattr(self, f"{side}_layers")
         return max(self.sharing) + 1 if self.sharing and layers else layers
+
+    def _check_adaptive(self) -> None:
+        if self.adaptive is None:
+            return
+        cutoffs, clusters = self.adaptive.cutoffs, len(self.adaptive.cutoffs) + 1
+        if self.vocab_size and cutoffs and cutoffs[-1] >= self.vocab_size:
+            raise ConfigError(f"adaptive.cutoffs {cutoffs} leave no word for the last cluster of {self.vocab_size}.")
+        if self.table_width < self.adaptive.divisor ** (clusters - 1):
+            raise ConfigError(
+                f"adaptive.divisor {self.adaptive.divisor} leaves nothing of width {self.table_width} in {clusters} "
+                "clusters: make it less."
+            )
+        others = {n: getattr(self, n) for n in ("logits_transform", "logits_bias", "scale_logits") if getattr(self, n)}
+        if others:
+            raise ConfigError(f"adaptive has biases and projections of its own, found {others}: leave these out.")
 
     def _check_sharing(self) -> None:
         if not self.sharing:

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.layers import Stack, Surroundings
-from t2t.layers.embedding import Embedding
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
-from t2t.models.embedder import Embedder, Logits, check_length
+from t2t.models.embedder import Embedder, check_length, logits_of, token_table
 from t2t.models.heads import Heads, first
 
 
@@ -57,10 +56,10 @@ class Decoder(nn.Module):
 
     def setup(self):
         config = self.config
-        self.tokens = Embedding(config, config.vocab_size, config.table_width)
+        self.tokens = token_table(config)
         self.decoder_embedder = Embedder(config)
         self.decoder = decoder_stack(config, cross=False)
-        self.logits, self.heads = Logits(config), Heads(config)
+        self.logits, self.heads = logits_of(config), Heads(config)
 
     def __call__(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> Any:
         """The first of the outputs: where it is "vocabulary", logits float32 [b n v].

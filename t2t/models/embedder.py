@@ -7,12 +7,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.errors import DataError
+from t2t.layers.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from t2t.layers.embedding import Embedding
 from t2t.layers.feed_forward import ACTIVATIONS
 from t2t.layers.init import initializer
 from t2t.layers.norm import Norm
 from t2t.layers.positions import PositionEmbedding
 from t2t.layers.projection import Projection
+from t2t.layers.streams import beside
 from t2t.models.config import ModelConfig
 
 
@@ -39,25 +41,52 @@ class Embedder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, table: Embedding, tokens: jax.Array, positions: jax.Array | None, types: jax.Array | None = None
+        self,
+        table: Embedding | AdaptiveEmbedding,
+        tokens: jax.Array,
+        positions: jax.Array | None,
+        types: jax.Array | None = None,
+        targets: jax.Array | None = None,
     ) -> jax.Array:
-        """tokens int [b n], and where the model has them types int [b n], 0 where not given → [b n d]."""
+        """tokens int [b n], and where the model has them types int [b n], 0 where not given → [b n d]; with targets
+        int [b p], the places of a second stream's queries, [b n+p d]."""
         config = self.config
         check_length(config, tokens.shape[1])
         x = table(tokens)
+        if config.query_stream:
+            init = nn.with_logical_partitioning(initializer(config, "embedding"), ("embed",))
+            query = self.param("query", init, x.shape[-1:], jnp.float32)
+            if targets is not None:
+                x = jnp.concatenate([x, jnp.broadcast_to(query.astype(x.dtype), (*targets.shape, x.shape[-1]))], axis=1)
+                places = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape) if positions is None else positions
+                positions, types = beside(places, targets), beside(types, targets)
         if config.scale_embeddings:
             x = x * jnp.asarray(math.sqrt(config.width), x.dtype)
         if config.positions in ("learned", "sinusoidal"):
             x = PositionEmbedding(config, config.max_length, name="positions")(x, positions)
         if config.token_types:
             init = nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed"))
-            rows = self.param("types", init, (config.token_types, config.table_width), jnp.float32)
+            rows = self.param("types", init, (config.token_types, x.shape[-1]), jnp.float32)
             x = x + (rows[:1] if types is None else jnp.take(rows, types, axis=0)).astype(x.dtype)
         if config.embedding_norm:
             x = Norm(config, name="norm")(x)
-        if config.embedding_width is not None:
+        if config.embedding_width is not None and config.adaptive is None:
             x = dense(config, "projection", config.table_width, config.width)(x)
         return x
+
+
+def token_table(config: ModelConfig) -> Embedding | AdaptiveEmbedding:
+    """The table of tokens, cut into clusters where a config says so."""
+    if config.adaptive is None:
+        return Embedding(config, config.vocab_size, config.table_width)
+    return AdaptiveEmbedding(config, config.adaptive, config.vocab_size, config.table_width)
+
+
+def logits_of(config: ModelConfig) -> "Logits | AdaptiveSoftmax":
+    """From last states to logits: what is called with such a table and states [b n d], and gives float32 [b n v]."""
+    if config.adaptive is None:
+        return Logits(config)
+    return AdaptiveSoftmax(config, config.adaptive, config.vocab_size, config.table_width, config.tie_logits)
 
 
 class Logits(nn.Module):

@@ -1,14 +1,18 @@
 """The encoder alone: every token sees every other, and gets a state and logits (BERT and its kin)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 from flax import linen as nn
 
+from t2t.errors import DataError
 from t2t.layers import Stack, Surroundings
-from t2t.layers.embedding import Embedding
+from t2t.layers.streams import masks
+from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
-from t2t.models.embedder import Embedder, Logits
+from t2t.models.decoder import cached_surroundings
+from t2t.models.embedder import Embedder, logits_of, token_table
 from t2t.models.heads import Heads, first
 
 
@@ -36,26 +40,39 @@ class Encoder(nn.Module):
 
     def setup(self):
         config = self.config
-        self.tokens = Embedding(config, config.vocab_size, config.table_width)
+        self.tokens = token_table(config)
         self.encoder_embedder = Embedder(config)
         self.encoder = encoder_stack(config)
-        self.logits, self.heads = Logits(config), Heads(config)
+        self.logits, self.heads = logits_of(config), Heads(config)
 
-    def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """The first of the outputs: where it is "vocabulary", logits float32 [b n v]."""
-        return first(self.config, self.outputs(batch))
+    def __call__(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> Any:
+        """The first of the outputs: where it is "vocabulary", logits float32 [b n v].
 
-    def outputs(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        """Reads encoder_ inputs, segments, positions, types and query_segments, and pooled_at → "states" [b n d], and
-        the outputs."""
-        inputs, segments, positions, types, query_segments = (
-            batch.get(f"encoder_{name}") for name in ("inputs", "segments", "positions", "types", "query_segments")
-        )
-        states = self.encode(inputs, segments, positions, types, query_segments)
+        With a memory, of `init_memory` or of the segment before, the memory after it is returned as well.
+        """
+        found = self.outputs(batch, memory)
+        logits = first(self.config, found)
+        return logits if memory is None else (logits, found["memory"])
+
+    def outputs(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> dict[str, Any]:
+        """Reads encoder_ inputs, segments, positions, types, query_segments, mask and targets, and pooled_at → "states"
+        [b n d], the outputs, and "memory" where one was given.
+
+        A mask [b n n] says which tokens (columns) each token (row) may see. With targets int [b p] all outputs are of
+        the queries at these places ([b p d]), which see what their tokens see.
+        """
+        names = ("inputs", "segments", "positions", "types", "query_segments", "mask", "targets")
+        tokens, *around = (batch.get(f"encoder_{name}") for name in names)
+        states, memory = self._states(tokens, *around, memory)
+        segments = None
+        if batch.get("encoder_targets") is not None:
+            states = states[:, tokens.shape[1] :]
+        else:
+            segments = batch.get("encoder_segments")
         found = {"states": states, **self.heads(states, segments, batch.get("pooled_at"))}
         if "vocabulary" in self.config.outputs:
             found["vocabulary"] = self.logits(self.tokens, states)
-        return found
+        return found if memory is None else {**found, "memory": memory}
 
     def encode(
         self,
@@ -66,5 +83,34 @@ class Encoder(nn.Module):
         query_segments: jax.Array | None = None,
     ) -> jax.Array:
         """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … and types 0 where not given."""
-        x = self.encoder_embedder(self.tokens, tokens, positions, types)
-        return self.encoder(x, Surroundings(segments=segments, positions=positions, query_segments=query_segments))[0]
+        return self._states(tokens, segments, positions, types, query_segments)[0]
+
+    def _states(
+        self,
+        tokens: jax.Array,
+        segments: jax.Array | None,
+        positions: jax.Array | None,
+        types: jax.Array | None,
+        query_segments: jax.Array | None = None,
+        mask: jax.Array | None = None,
+        targets: jax.Array | None = None,
+        memory: Cache | None = None,
+    ) -> tuple[jax.Array, Cache | None]:
+        lengths, mask = None, None if mask is None else mask.astype(bool)
+        if memory is not None:
+            segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, memory)
+        if targets is not None:
+            if not self.config.query_stream:
+                raise DataError("encoder_targets are of a model with a query_stream, found False: leave them out.")
+            mask = masks(mask, targets, tokens.shape[1])
+        x = self.encoder_embedder(self.tokens, tokens, positions, types, targets)
+        around = Surroundings(
+            segments=segments,
+            positions=positions,
+            query_segments=query_segments,
+            types=types,
+            targets=targets,
+            mask=mask,
+        )
+        x, layers = self.encoder(x, around, None if memory is None else memory.layers)
+        return x, None if memory is None else memory.replace(layers=layers, lengths=lengths)

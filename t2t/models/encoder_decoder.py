@@ -12,7 +12,7 @@ from t2t.layers.embedding import Embedding
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import cached_surroundings, decoder_stack
-from t2t.models.embedder import Embedder, Logits
+from t2t.models.embedder import Embedder, logits_of, token_table
 from t2t.models.encoder import encoder_stack
 from t2t.models.heads import Heads, first
 
@@ -24,12 +24,12 @@ class EncoderDecoder(nn.Module):
 
     def setup(self):
         config = self.config
-        self.tokens = Embedding(config, config.vocab_size, config.table_width)
+        self.tokens = token_table(config)
         if not config.share_embeddings:
-            self.decoder_tokens = Embedding(config, config.vocab_size, config.table_width)
+            self.decoder_tokens = token_table(config)
         self.encoder_embedder, self.decoder_embedder = Embedder(config), Embedder(config)
         self.encoder, self.decoder = encoder_stack(config), decoder_stack(config, cross=True)
-        self.logits, self.heads = Logits(config), Heads(config)
+        self.logits, self.heads = logits_of(config), Heads(config)
 
     def __call__(self, batch: Mapping[str, jax.Array]) -> jax.Array:
         """The first of the outputs: where it is "vocabulary", logits float32 [b n v]."""

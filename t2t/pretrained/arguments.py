@@ -65,7 +65,7 @@ def features_of(
         given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}
     if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
         given["decoder_input_ids"] = _shifted(_decoder_source(given, labels, config), values, family)
-    features = {names[name]: value for name, value in given.items()}
+    features = {names[name]: CONVERTED.get(name, np.asarray)(value) for name, value in given.items()}
     features = {name: v.astype(np.int32) if v.dtype.kind in "iub" else v for name, v in features.items()}
     if config.architecture == "encoder" and family.padding_sees and "encoder_segments" in features:
         features["encoder_query_segments"] = np.ones_like(features["encoder_segments"])
@@ -75,6 +75,22 @@ def features_of(
     if config.outputs and config.pooled == "last" and "pooled_at" not in features:
         features |= _pooled_at(given, config, values)
     return features, labels
+
+
+def _places(mapping: np.ndarray) -> np.ndarray:
+    """`target_mapping` [b p n], 1 where a prediction is of a token → that token's place [b p], −1 where there is none.
+
+    Raises:
+      DataError: another number than 0 and 1, or several tokens of one prediction, or predictions of one token.
+    """
+    if not (np.isin(mapping, (0, 1)).all() and mapping.sum(1).max() <= 1 and mapping.sum(2).max() <= 1):
+        raise DataError(
+            "target_mapping: expected one token, marked 1, for each prediction, and no token twice; found others."
+        )
+    return np.where(mapping.any(2), mapping.argmax(2), -1).astype(np.int32)
+
+
+CONVERTED = {"perm_mask": lambda x: (x <= 0).astype(np.int32), "target_mapping": _places}
 
 
 def _decoder_source(given: Features, labels: Features, config: ModelConfig) -> np.ndarray:

@@ -19,9 +19,10 @@ from t2t.errors import DataError
 from t2t.families.family import Family
 from t2t.folders.tensors import json_of
 from t2t.inference import TextModel
-from t2t.models import ModelConfig
+from t2t.models import Cache, ModelConfig, hidden_states
 from t2t.models import build as build_model
-from t2t.pretrained.arguments import features_of
+from t2t.models.mems import memory_of, mems_after, remembers
+from t2t.pretrained.arguments import Features, features_of
 from t2t.pretrained.generate import generate_ids
 from t2t.pretrained.losses import loss_of
 from t2t.pretrained.results import Result, result_of
@@ -77,18 +78,29 @@ class Pretrained:
         Raises:
           DataError: an argument that the model does not read, or a sequence beyond its positions.
         """
+        mems, gives_mems = self._mems(arguments)
         features, labels = features_of(arguments, self.config, self.family, self.values)
         rows = len(np.asarray(next(v for v in arguments.values() if v is not None)))
-        found, kept = _forward(self.params, features, model=self.module, keep=output_hidden_states)
+        keep, memory = output_hidden_states or gives_mems, self._memory(mems, features)
+        found, kept = _forward(self.params, features, memory, model=self.module, keep=keep)
         loss = loss_of(found, labels, features, self.config, self.values)
-        return result_of(found, kept if output_hidden_states else None, self.config, self.family, loss, rows)
+        result = result_of(
+            found, kept if output_hidden_states else None, self.config, self.family, loss, rows, features
+        )
+        if gives_mems:
+            states = hidden_states(kept, self.config, self.config.architecture)
+            tokens = features[f"{self.config.architecture}_inputs"].shape[1]
+            result["mems"] = mems_after(mems, [x[:, :tokens] for x in states[:-1]], self.config)
+        return result
 
     def loss_and_gradients(self, **arguments: Any) -> tuple[float, dict[str, np.ndarray]]:
         """The loss of a call with labels, and its gradients under the names of the folder's tensors."""
+        mems, _ = self._mems(arguments)
         features, labels = features_of(arguments, self.config, self.family, self.values)
+        memory = self._memory(mems, features)
 
         def loss(params):
-            found = self.module.apply({"params": params}, features, method="outputs")
+            found, _ = _outputs(self.module, params, features, memory)
             value = loss_of(found, labels, features, self.config, self.values)
             if value is None:
                 raise DataError("loss_and_gradients needs labels: give labels=…, or what else the model learns from.")
@@ -107,7 +119,8 @@ class Pretrained:
         """The last states [b n d] for arrays under transformers' names: of the encoder, where there is one."""
         if self.config.architecture != "encoder-decoder":
             features, _ = features_of(arguments, self.config, self.family, self.values)
-            return np.asarray(_forward(self.params, features, model=self.module, keep=False)[0]["states"])
+            memory = self._memory(None, features)
+            return np.asarray(_forward(self.params, features, memory, model=self.module, keep=False)[0]["states"])
         ids, mask = (arguments.get(name) for name in ("input_ids", "attention_mask"))
         return np.asarray(_encode(self.params, jnp.asarray(ids), mask, model=self.module))
 
@@ -133,6 +146,19 @@ class Pretrained:
         where there is one."""
         return states_of(self, texts, batch_size)
 
+    def _mems(self, arguments: dict[str, Any]) -> tuple[list[Any] | None, bool]:
+        """The mems among arguments, which are taken out, and whether those after the call are wanted."""
+        if not (self.family.keeps_memory and remembers(self.config)):
+            return None, False
+        mems, wanted = arguments.pop("mems", None), arguments.pop("use_mems", None)
+        wanted = self.values.get("use_mems_eval", True) if wanted is None else wanted
+        return None if mems is None else [jnp.asarray(x) for x in mems], wanted
+
+    def _memory(self, mems: list[Any] | None, features: Features) -> Cache | None:
+        if not self.family.keeps_memory:
+            return None
+        return memory_of(mems, self.config, rows=len(features[f"{self.config.architecture}_inputs"]))
+
 
 @functools.partial(jax.jit, static_argnames="model")
 def _encode(params: Any, tokens: jax.Array, mask: jax.Array | None, *, model: nn.Module) -> jax.Array:
@@ -140,9 +166,15 @@ def _encode(params: Any, tokens: jax.Array, mask: jax.Array | None, *, model: nn
 
 
 @functools.partial(jax.jit, static_argnames=("model", "keep"))
-def _forward(params: Any, features: Any, *, model: nn.Module, keep: bool) -> tuple[dict, Any]:
-    found, kept = model.apply({"params": params}, features, method="outputs", mutable=["intermediates"] if keep else [])
+def _forward(params: Any, features: Any, memory: Any, *, model: nn.Module, keep: bool) -> tuple[dict, Any]:
+    found, kept = _outputs(model, params, features, memory, ["intermediates"] if keep else [])
+    found.pop("memory", None)  # those that transformers gives are what layers were given
     return found, kept.get("intermediates")
+
+
+def _outputs(model: nn.Module, params: Any, features: Any, memory: Any, mutable: Any = ()) -> tuple[dict, Any]:
+    given = (features,) if memory is None else (features, memory)
+    return model.apply({"params": params}, *given, method="outputs", mutable=list(mutable))
 
 
 def load(folder: str | pathlib.Path, *, report: Callable[[str], None] = print, **options: Any) -> Pretrained:

@@ -20,7 +20,13 @@ class Result(dict):
 
 
 def result_of(
-    found: Mapping[str, Any], kept: Mapping[str, Any] | None, config: ModelConfig, family: Family, loss: Any, rows: int
+    found: Mapping[str, Any],
+    kept: Mapping[str, Any] | None,
+    config: ModelConfig,
+    family: Family,
+    loss: Any,
+    rows: int,
+    features: Mapping[str, Any],
 ) -> Result:
     """The outputs of a module under transformers' names.
 
@@ -28,6 +34,7 @@ def result_of(
       found: of the module's `outputs`.
       kept: intermediates, where hidden states are wanted.
       rows: of the arguments; rows of multiple choice are more.
+      features: that the module read.
     """
     result = Result() if loss is None else Result(loss=loss)
     both = config.architecture == "encoder-decoder"
@@ -38,7 +45,8 @@ def result_of(
         elif name == "choice":
             result["logits"] = array.reshape(rows, -1)
         else:
-            result[_name(name, config, family)] = array
+            for theirs in _names(name, config, family):
+                result[theirs] = array
     if not config.outputs:
         result["last_hidden_state"] = found["states"]
         if "pooled" in found:
@@ -50,15 +58,19 @@ def result_of(
         for side, last in (states | ({"encoder": found["encoded"]} if both else {})).items():
             before = hidden_states(kept, config, side)
             prefix = f"{side}_" if both else ""
-            result[f"{prefix}hidden_states"] = (*before[:-1], last if family.last_is_normed else before[-1])
+            states = (*before[:-1], last if family.last_is_normed else before[-1])
+            if features.get("encoder_targets") is not None:  # of both streams, in turns
+                n = features["encoder_inputs"].shape[1]
+                states = tuple(stream for x in before for stream in (x[:, :n], x[:, n:]))
+            result[f"{prefix}hidden_states"] = states
     return result
 
 
-def _name(output: str, config: ModelConfig, family: Family) -> str:
+def _names(output: str, config: ModelConfig, family: Family) -> list[str]:
     if len(config.outputs) == 1:
-        return "logits"
+        return ["logits", *([family.output_names[output]] if output in family.output_names else [])]
     usual = {"vocabulary": "prediction_logits", "pair": "seq_relationship_logits"}
-    return {**usual, **family.output_names}[output]
+    return [{**usual, **family.output_names}[output]]
 
 
 def shown(result: Result) -> Result:

@@ -41,6 +41,9 @@ EXACT = {
     "albert_large": 16_795_824,
     "albert_xlarge": 54_821_040,
     "albert_xxlarge": 206_368_944,
+    "xlnet_base": 116_750_336,
+    "xlnet_large": 360_300_800,
+    "transfo_xl_wt103": 285_205_322,
     # With the bias of the logits, which is a buffer there.
     "bart_base": 139_420_416 + 50_265,
     "bart_large": 406_291_456 + 50_265,

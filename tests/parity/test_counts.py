@@ -19,6 +19,8 @@ def test_transformers_counts_as_many(size):
 
     config, family = families.get(size), family_of(size)
     values = family.write(config)
+    if not hasattr(transformers, values["architectures"][0]):
+        pytest.skip(f"this release has no {values['architectures'][0]}")
     theirs = transformers.AutoConfig.for_model(family.name, **values)
     with torch.device("meta"):
         model = getattr(transformers, values["architectures"][0])(theirs)
