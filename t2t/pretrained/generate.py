@@ -42,7 +42,7 @@ def generate_ids(
     """Generates, as transformers 5 does.
 
     Args:
-      values: of generation_config.json; where a folder has none, of config.json.
+      values: of generation_config.json; where a folder has none, of config.json, and of the decoder's in it.
       input_ids: int [b n], what the encoder reads; of a decoder the prompts, padded on the left.
       attention_mask: int [b n], 0 on padding; where not given, a decoder's padding is told by `pad_token_id`.
       decoder_input_ids: int [b p], what the decoder of an encoder-decoder begins with.
@@ -93,6 +93,7 @@ def settings_of(values: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict
     for name in arguments:
         if name not in DEFAULTS and name not in WITHOUT_EFFECT:
             raise ConfigError(f"generate_ids: {unknown('argument', name, DEFAULTS)}")
+    values = {**(values.get("decoder") or {}), **{name: value for name, value in values.items() if value is not None}}
     for name, neutral in WITHOUT_EFFECT.items():
         found = arguments.get(name, values.get(name, neutral))
         if found is not None and found != neutral:

@@ -1,5 +1,6 @@
 """A published model with text in: the model of text that runs have, and the states of texts."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ def text_model(model: "Pretrained") -> TextModel:
     limited = config.positions in ("learned", "sinusoidal")
     longest = config.max_length if limited else UNLIMITED
     decode = decode_config(settings_of(model.generation or model.values, {}), config, 1)
+    decode = dataclasses.replace(decode, num_return_sequences=None)  # `generate_all` gives all
     new = min(decode.max_length, longest // 2) if alone else longest
     return TextModel(
         config=config,

@@ -17,6 +17,7 @@ from generation import CASES, MODELS, OPTIONS, inputs
 
 from t2t import pretrained
 from t2t.errors import ConfigError, DataError
+from t2t.pretrained.generate import settings_of
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
@@ -107,6 +108,18 @@ def test_what_cannot_be_is_an_error(arguments, error, message):
     given = {**inputs("gpt2"), **arguments}
     with pytest.raises(error, match=message):
         golden("gpt2").generate_ids(**given)
+
+
+def test_settings_are_of_the_arguments_then_of_the_folder_then_of_its_decoder():
+    values = {
+        "num_beams": 3,
+        "eos_token_id": 5,
+        "top_k": None,
+        "decoder": {"num_beams": 2, "pad_token_id": 4, "top_k": 7},
+    }
+    found = settings_of(values, {"eos_token_id": None, "top_p": 0.5, "num_beams": None})
+    expected = {"num_beams": 3, "eos_token_id": None, "pad_token_id": 4, "top_k": 7, "top_p": 0.5, "max_length": None}
+    assert {name: found[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("generation", [True, False])
