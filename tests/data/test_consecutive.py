@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from t2t.data import DataConfig
-from t2t.data.consecutive import SegmentConverter
+from t2t.data.consecutive import Rows, SegmentConverter
 from t2t.data.loader import Layout, Loader, merge_positions
 from t2t.data.stream import Part, make_streams
 from t2t.errors import ConfigError
@@ -104,3 +104,24 @@ def test_statistics_count_what_was_read():
 def test_packing_and_buckets_are_refused(change):
     with pytest.raises(ConfigError, match="set packing to False and buckets to"):
         DataConfig(consecutive=True, **change)
+
+
+@pytest.mark.parametrize("start_id", [None, 5])
+def test_documents_begin_with_themselves_or_with_a_start_id(start_id):
+    """Documents of which nothing is left to predict are passed over."""
+    documents = [np.arange(10 * i, 10 * i + n, dtype=np.int32) for i, n in ((1, 4), (2, 1), (3, 0), (4, 6))]
+    stream = iter(enumerate(documents))
+    converter = SegmentConverter(length=3, start_id=start_id)
+    reader = Rows(converter, lambda: next(stream, None), [(-1, 0)], documents.__getitem__)
+    batches = []
+    while any(pieces := reader.next()):
+        batches.append(converter(pieces, (3,)))
+        # As after an interruption: the places say it all.
+        reader = Rows(converter, lambda: next(stream, None), reader.places, documents.__getitem__)
+    rows = {name: np.concatenate([b[name][0] for b in batches]) for name in batches[0]}
+    real = rows["decoder_segments"] > 0
+    start = [] if start_id is None else [start_id]
+    whole = [[*start, *d.tolist()] for d in documents]
+    assert rows["decoder_inputs"][real].tolist() == [t for w in whole for t in w[:-1]]
+    assert rows["targets"][real].tolist() == [t for w in whole for t in w[1:]]
+    assert rows["decoder_positions"][real].tolist() == [i for w in whole for i in range(len(w) - 1)]

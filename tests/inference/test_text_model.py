@@ -333,3 +333,27 @@ def test_another_models_checkpoint_is_told_as_a_difference(workdir):
         CheckpointError, match=r"≠ .*feed_forward/in/kernel: \[16, 32\] in the checkpoint, \[16, 48\] in the model"
     ):
         t2t.load(folder)
+
+
+def test_a_text_may_begin_with_itself_or_with_another_start(models):
+    """A text without a start token is one whose first token stands in the start's place."""
+    first = int(ByteVocabulary().encode("a")[0])
+    alone, after = (
+        dataclasses.replace(
+            models["gpt"], continues=True, config=dataclasses.replace(models["gpt"].config, start_id=start_id)
+        )
+        for start_id in (None, first)
+    )
+    prompts, rest, targets = ["abc", "axyz"], ["bc", "xyz"], ["de", "q"]
+    assert alone.generate(prompts) == after.generate(rest) != models["gpt"].generate(rest)
+    np.testing.assert_allclose(alone.score(prompts, targets), after.score(rest, targets), atol=1e-4)
+    (whole,) = alone.score([""], ["abcd"], per_token=True)
+    np.testing.assert_allclose(whole, after.score([""], ["bcd"], per_token=True)[0], atol=1e-4)
+    with pytest.raises(DataError, match="begins with the text itself: found an empty prompt"):
+        alone.generate(["a", ""])
+
+
+def test_options_of_generation_are_fields_of_a_call(models):
+    for text in models["t5"].generate(SENTENCES, no_repeat_ngram_size=1, min_new_tokens=6, forced_bos_id=70):
+        assert text.startswith("C")  # 70 − 3
+    assert len(models["t5"].generate_all(["a"], beams=4, num_return_sequences=2, length_form="power")[0]) == 2
