@@ -27,10 +27,13 @@ class Sparse(Mechanism):
     Attributes:
       pattern: on top of what the architecture implies (a decoder is causal whatever stands here): a `Pattern` or its
         text, "local(128) | strided(128)"; or one for each head.
+      counted: from where a pattern counts positions: from where each document begins; or from where the row does,
+        padding in front included, as published systems do. It matters where a pattern looks at more than distances.
     """
 
     name: Literal["sparse"] = "sparse"
     pattern: Pattern | str | tuple[Pattern | str, ...]
+    counted: Literal["document", "row"] = "document"
 
     def __post_init__(self):
         # Kept as text, which configs can be saved with, where the text says it all (a user's predicate has none).
@@ -87,7 +90,8 @@ class Sparse(Mechanism):
         self._check_sight(conditions.pattern, query.shape[1], key.shape[1])
         segments = conditions.key_segments
         plain = functools.partial(attend, query, key, value, **conditions.keywords())
-        if segments is None or query.shape[1] != key.shape[1] or all(p.shift_invariant for p in self.patterns):
+        by_row = self.counted == "row" or all(p.shift_invariant for p in self.patterns)
+        if segments is None or query.shape[1] != key.shape[1] or by_row:
             return plain()
         positions = positions_in_documents(segments) if positions is None else positions
         moved = ((positions != jnp.arange(segments.shape[1])) & (segments > 0)).any()

@@ -214,7 +214,7 @@ def _layers(config: ModelConfig, theirs: str) -> list[tuple[Any, str]]:
     if "{group}" not in theirs:
         return [("{i}", theirs)]
     inner = _groups(config.sharing)[2]
-    return [(i, theirs.format(group=i // inner, inner=i % inner)) for i in range(config.sets("encoder"))]
+    return [(i, theirs.format(group=i // inner, inner=i % inner)) for i in range(config.stacks["encoder"].sets)]
 
 
 FROM_IDS = ("roberta", "xlm-roberta")  # positions count the ids that are no padding

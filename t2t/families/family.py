@@ -36,8 +36,8 @@ class Family:
       last_goes_first: whether a decoder's inputs begin with the last of its targets (mBART's language).
       padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
         its own states, which have a part in the losses of spans, are the same.
-      last_is_normed: whether the last of the hidden states is what comes after the final norm.
       keeps_memory: whether transformers' classes take and give `mems`, what layers were given before.
+      normed: the sides whose last hidden state is what comes after the final norm.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Family:
     output_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     last_goes_first: bool = False
-    last_is_normed: bool = True
     padding_sees: bool = True
     keeps_memory: bool = False
+    normed: tuple[str, ...] = ("encoder", "decoder")
 
     def says_nothing(self, tensor: str) -> bool:
         """Whether a tensor of this name may be left unread."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import numpy as np
@@ -14,26 +14,28 @@ class Layout:
 
     Attributes:
       kind: "same"; "flat": the parameter's axes are one there (biases of heads); "kernel": the axes of what goes in are
-        one, and those of what comes out; "last_first": its last axis comes first; "row": it is alone in a batch of one
-        row.
+        one, and those of what comes out; "last_first": its last axis comes first; "convolution": [out in places…]
+        there, [places… in out] here.
       inward: of a kernel: how many of the parameter's axes go in.
       transposed: of a kernel: [out in] there.
       part: which of how many equal parts, side by side along what comes out, the parameter is.
+      lead: of "same": how many axes of 1 stand in front there.
     """
 
-    kind: Literal["same", "flat", "kernel", "last_first", "row"] = "same"
+    kind: Literal["same", "flat", "kernel", "last_first", "convolution"] = "same"
     inward: int = 1
     transposed: bool = True
     part: tuple[int, int] = (0, 1)
+    lead: int = 0
 
     def shape(self, ours: tuple[int, ...]) -> tuple[int, ...]:
         """The tensor's shape there, of a parameter's here."""
         if self.kind == "same":
-            return ours
+            return (1,) * self.lead + ours
         if self.kind == "last_first":
             return ours[-1:] + ours[:-1]
-        if self.kind == "row":
-            return (1, 1, *ours)
+        if self.kind == "convolution":
+            return ours[-1], ours[-2], *ours[:-2]
         if self.kind == "flat":
             return (math.prod(ours) * self.part[1],)
         sides = math.prod(ours[: self.inward]), math.prod(ours[self.inward :]) * self.part[1]
@@ -49,10 +51,12 @@ class Layout:
         view[...] = parameter.reshape(view.shape)
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
-        if self.kind in ("same", "row"):
-            return tensor
+        if self.kind == "same":
+            return tensor.reshape(ours)
         if self.kind == "last_first":
             return np.moveaxis(tensor, 0, -1)
+        if self.kind == "convolution":
+            return np.moveaxis(tensor, (0, 1), (-1, -2))
         i, of = self.part
         if self.kind == "flat":
             return tensor.reshape(of, -1)[i]
@@ -61,7 +65,7 @@ class Layout:
         return kernel[:, i * width : (i + 1) * width]
 
 
-SAME, FLAT, LAST_FIRST, ROW_OF_ONE = Layout(), Layout("flat"), Layout("last_first"), Layout("row")
+SAME, FLAT, LAST_FIRST, ROW_OF_ONE = Layout(), Layout("flat"), Layout("last_first"), Layout(lead=2)
 LINEAR = Layout("kernel")  # PyTorch's Linear, [out in], into heads or a width
 LINEAR_OUT = Layout("kernel", inward=2)  # from heads
 CONV1D = Layout("kernel", transposed=False)  # GPT's, [in out]
@@ -95,12 +99,15 @@ def norm(ours: str, theirs: str, *, bias: bool = True) -> list[Row]:
     return [*rows, Row(f"{ours}/bias", f"{theirs}.bias")] if bias else rows
 
 
-def attention(ours: str, theirs: str, names: Iterable[str], *, bias: bool = True) -> list[Row]:
-    """The projections to queries, keys and values, and back, under the names that they have in that order."""
+def attention(ours: str, theirs: str, names: Iterable[str], *, bias: bool | Collection[str] = True) -> list[Row]:
+    """The projections to queries, keys and values, and back, under the names that they have in that order; `bias` says
+    whether they have biases, or which of "query", "key", "value" and "out" do."""
     *inward, out = names
+    every = ("query", "key", "value", "out")
+    biased = (every if bias else ()) if isinstance(bias, bool) else bias
     rows = []
-    for role, name in zip(("query", "key", "value"), inward):
+    for role, name in zip(every, inward):
         rows.append(Row(f"{ours}/{role}/kernel", f"{theirs}.{name}.weight", LINEAR))
-        if bias:
+        if role in biased:
             rows.append(Row(f"{ours}/{role}/bias", f"{theirs}.{name}.bias", FLAT))
-    return rows + linear(f"{ours}/out", f"{theirs}.{out}", bias=bias, layout=LINEAR_OUT)
+    return rows + linear(f"{ours}/out", f"{theirs}.{out}", bias="out" in biased, layout=LINEAR_OUT)

@@ -10,7 +10,7 @@ import jax
 from t2t.families.rows import Row
 from t2t.models import ModelConfig
 
-LAYER = re.compile(r"(encoder|decoder)/layer_\{i\}/(.*)")
+LAYER = re.compile(r"(.+)/layer_\{i\}/(.*)")
 Index = tuple[int, ...]  # () for the whole parameter, (layer,) for one of a stack
 
 
@@ -50,12 +50,12 @@ def _spelled(row: Row, config: ModelConfig) -> Iterable[tuple[str, Index, Row]]:
     if not match:
         yield row.ours, (), row
         return
-    side, rest = match.groups()
-    turns = len(getattr(config, f"{side}_mechanisms"))
-    for i in range(config.sets(side)):
+    stack, rest = match.groups()
+    layers = config.stacks[stack]
+    for i in range(layers.sets):
         spelled = dataclasses.replace(row, theirs=row.theirs.format(i=i))
-        if config.stacking == "unrolled" or config.sharing:
-            yield f"{side}/layer_{i}/{rest}", (), spelled
+        if config.stacking == "unrolled" or layers.sharing:
+            yield f"{stack}/layer_{i}/{rest}", (), spelled
         else:
-            block = f"block_{i % turns}/" if turns > 1 else ""
-            yield f"{side}/layers/{block}{rest}", (i // turns,), spelled
+            block = f"block_{i % layers.turns}/" if layers.turns > 1 else ""
+            yield f"{stack}/layers/{block}{rest}", (i // layers.turns,), spelled

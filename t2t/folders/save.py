@@ -125,7 +125,8 @@ def _files(sizes: Mapping[str, int], most: int) -> dict[str, list[str]]:
 def _check_described(config: ModelConfig, described: ModelConfig, family: str) -> None:
     """Raises ConfigError where a model computes something that config.json would not say."""
     differing = difference(config, described).items()
-    lost = {field: both for field, both in differing if field.split(".")[0] not in OURS_ALONE}
+    own = {field: field.removeprefix("encoder.").split(".")[0] for field, _ in differing}
+    lost = {field: both for field, both in differing if own[field] not in OURS_ALONE}
     if lost:
         told = "; ".join(f"{field} {ours!r}, it would be {theirs!r}" for field, (theirs, ours) in lost.items())
         raise ConfigError(f"The config.json of a '{family}' does not describe this model: {told}.")

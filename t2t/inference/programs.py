@@ -16,6 +16,7 @@ from t2t.inference.config import DecodeConfig
 from t2t.inference.processors import processor
 from t2t.inference.sampling import choose_greedily, generate, sampler
 from t2t.models import ModelConfig, init_cache, reorder_beams, repeat
+from t2t.models.inputs import feature_of
 
 
 @functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))
@@ -31,9 +32,10 @@ def decode_batch(
     """Generates from a batch of prompts.
 
     Args:
-      batch: `encoder_inputs`, `encoder_segments` [b m]; `decoder_inputs`, `decoder_segments` [b p], what the decoder
-        begins with, padded on the left, which an encoder-decoder does without: it begins with its start id; and of a
-        decoder-only model `decoder_prefix` where it was trained with one.
+      batch: `encoder_inputs`, `encoder_segments` [b m], or `encoder_pixels` [b height width c]; `decoder_inputs`,
+        `decoder_segments` [b p], what the decoder begins with, padded on the left, which an encoder-decoder does
+        without: it begins with its start id; and of a decoder-only model `decoder_prefix` where it was trained with
+        one.
       row_ids: int [b], which example each row is; sampling draws by them.
       eos_id: what ends a text, or several such ids.
 
@@ -84,7 +86,8 @@ def _prompt(config: ModelConfig, batch: Mapping[str, jax.Array]) -> dict[str, ja
     if "decoder_inputs" in batch:
         inputs = batch["decoder_inputs"]
         return {"decoder_inputs": inputs, "decoder_segments": batch.get("decoder_segments", jnp.ones_like(inputs))}
-    start = jnp.full((len(batch["encoder_inputs"]), 1), config.start_id, jnp.int32)
+    rows = len(batch[feature_of(config.side("encoder"))])
+    start = jnp.full((rows, 1), config.start_id, jnp.int32)
     return {"decoder_inputs": start, "decoder_segments": jnp.ones_like(start)}
 
 
@@ -92,7 +95,7 @@ def _prefill(model: nn.Module, variables: Any, batch: Mapping[str, jax.Array], l
     """The logits [b v] of the first token to generate, and the cache."""
     inputs, segments = batch["decoder_inputs"], batch["decoder_segments"]
     if model.config.architecture == "encoder-decoder":
-        around = (batch["encoder_inputs"], batch["encoder_segments"])
+        around = (batch[feature_of(model.config.side("encoder"))], batch.get("encoder_segments"))
         given = {"encoded": model.apply(variables, *around, method="encode"), "encoder_segments": around[1]}
     else:
         given = {"prefix": batch.get("decoder_prefix")}

@@ -1,5 +1,6 @@
 """Multi-head attention around a mechanism: the projections, which stay the same whatever the mechanism is."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -99,18 +100,45 @@ class Attention(nn.Module):
         if rotation is not None:
             query, key = rotation(query), rotation(key)
         query = self._widen(query)
-        out, state = self.mechanism.apply(
-            query,
-            key,
-            value,
-            conditions,
+        mix = functools.partial(
+            self.mechanism.apply,
             state=state,
             parameters={n: p.astype(config.compute_dtype) for n, p in {**self.own, **(shared or {})}.items()},
             source=None
             if context is None
             else Source(context, self.project, self._project_query, self.drop, before=before, prepare=prepare),
         )
-        return self.out(out[..., : config.output_width]), state
+        out, new = mix(query, key, value, conditions)
+        if config.blind == "mean" and state is None and conditions.key_segments is not None:
+            out = mean_where_blind(mix, out, query, key, value, conditions)
+        return self.out(out[..., : config.output_width]), new
+
+
+def mean_where_blind(
+    mix: Callable[..., tuple[jax.Array, Any]],
+    out: jax.Array,
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    conditions: Conditions,
+) -> jax.Array:
+    """What a mechanism gave, [b n h k]; of queries that see nothing but padding, the mean of the padding's values.
+
+    So it is where padding is masked by adding a number beside which logits vanish. Their gradients do not vanish there:
+    here logits are 0 by taking away what they are, without its gradient.
+    """
+    plain = conditions.replace(bias=None, dropout_rate=0.0)
+    ones = functools.partial(jnp.ones_like, dtype=value.dtype)
+    seen = mix(ones(query[..., :1]), ones(key[..., :1]), ones(value[..., :1]), plain)[0] > 0.5
+
+    def filled():
+        every = plain.replace(query_segments=None, key_segments=None)
+        still = jax.lax.stop_gradient
+        queries, keys = jnp.concatenate([query, -still(query)], axis=-1), jnp.concatenate([key, still(key)], axis=-1)
+        mean = mix(queries, keys, jnp.concatenate([value, jnp.zeros_like(value)], axis=-1), every)[0]
+        return jnp.where(seen, out, mean[..., : value.shape[-1]])
+
+    return jax.lax.cond(seen.all(), lambda: out, filled)
 
 
 class SharedParameters(nn.Module):

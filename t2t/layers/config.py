@@ -24,6 +24,7 @@ class LayerConfig:
 
     attention: AttentionConfig | tuple[AttentionConfig, ...] = Dense()  # several take turns, layer by layer
     cross_attention: AttentionConfig = Dense()  # from a decoder to its encoder's output
+    blind: Literal["zeros", "mean"] = "zeros"  # what a query gets where all it may see is padding: zeros, or their mean
     scale_attention: bool = True  # divide logits by sqrt(k); T5 folds it into the initialisation instead
 
     norm: Literal["layer", "rms"] = "layer"

@@ -9,6 +9,7 @@ from flax import linen as nn
 from t2t.attention.buckets import relative_bucket
 from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
+from t2t.layers.patches import stretched
 
 
 @flax.struct.dataclass
@@ -73,8 +74,12 @@ class PositionEmbedding(nn.Module):
     max_length: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, positions: jax.Array | None) -> jax.Array:
-        """x [b n d], of whatever width, positions int [b n] or None for 0 … n−1 → [b n d]."""
+    def __call__(self, x: jax.Array, positions: jax.Array | None, grids: tuple | None = None) -> jax.Array:
+        """x [b n d], of whatever width, positions int [b n] or None for 0 … n−1 → [b n d].
+
+        Args:
+          grids: of patches: the rows and columns that the table is of, and those that x is of; see `stretched`.
+        """
         config, width = self.config, x.shape[-1]
         if config.position_grid:
             table = self._grid(width)
@@ -82,6 +87,8 @@ class PositionEmbedding(nn.Module):
             table = self._learned("table", config.position_offset + self.max_length, width)
         else:
             table = jnp.asarray(sinusoids(self.max_length, width))
+        if grids is not None:
+            table = stretched(table, *grids)
         before = config.position_offset
         if positions is None:
             rows = table[None, before : before + x.shape[1]]

@@ -35,6 +35,7 @@ class Stack(nn.Module):
       remat: what the backward pass recomputes: "none", "dots" (all but matrix products) or "full".
       sharing: which set of parameters each layer has, layer_0 being the first (ALBERT, Lan et al. 2020, section 3.1);
         () where each has its own. Scanned layers share one set or none.
+      initial_dropout: whether x is dropped out first, as embeddings are.
     """
 
     config: LayerConfig
@@ -47,6 +48,7 @@ class Stack(nn.Module):
     stacking: Literal["unrolled", "scanned"]
     remat: Remat
     sharing: tuple[int, ...] = ()
+    initial_dropout: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, surroundings: Surroundings, cache: Caches = None) -> tuple[jax.Array, Caches]:
@@ -71,7 +73,8 @@ class Stack(nn.Module):
             if self.cross
             else None,
         )
-        x = Dropout(config.dropout, config.dropout_over_length)(x)
+        if self.initial_dropout:
+            x = Dropout(config.dropout, config.dropout_over_length)(x)
         self.sow("intermediates", "before", x)
         x, cache = (self._scanned if self.stacking == "scanned" else self._unrolled)(x, surroundings, cache)
         if self.final_norm:

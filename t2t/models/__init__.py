@@ -1,6 +1,7 @@
 """Whole models from one set of layers: encoder, decoder and encoder-decoder."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -42,7 +43,8 @@ ARCHITECTURES = {"encoder": Encoder, "decoder": Decoder, "encoder-decoder": Enco
 
 def build(config: ModelConfig) -> nn.Module:
     """The module of a config: `module.init(key, batch)`, `module.apply({"params": params}, batch)` → logits [b n v]."""
-    if config.vocab_size < 1:
+    reads_no_table = config.architecture == "encoder" and "vocabulary" not in config.outputs
+    if config.vocab_size < 1 and not (reads_no_table and (config.patches or config.hashing)):
         raise ConfigError(
             "vocab_size: expected at least 1 to build a model, found 0: give it, or let a run fill it in."
         )
@@ -52,11 +54,17 @@ def build(config: ModelConfig) -> nn.Module:
 def dummy_batch(config: ModelConfig, batch: int = 1, length: int = 8) -> dict[str, jax.Array]:
     """A batch of zeros with the features that the architecture reads, for `init` and for shapes."""
     sides = {"encoder": ["encoder"], "decoder": ["decoder"], "encoder-decoder": ["encoder", "decoder"]}
-    return {
+    length = max(length, config.side("encoder").molecules.rate if config.side("encoder").molecules else 0)
+    features = {
         f"{side}_{kind}": jnp.zeros((batch, length), jnp.int32)
         for side in sides[config.architecture]
         for kind in ("inputs", "segments", "positions")
     }
+    patches = config.side("encoder").patches
+    if patches is None:
+        return features
+    pixels = jnp.zeros((batch, *patches.image, patches.channels))
+    return {name: x for name, x in features.items() if name.startswith("decoder")} | {"encoder_pixels": pixels}
 
 
 def abstract_params(config: ModelConfig) -> Any:
@@ -71,10 +79,14 @@ def param_count(config: ModelConfig) -> int:
 
 def restack(params: dict, config: ModelConfig) -> dict:
     """The parameters of a model, its layers stacked in whatever way, with them stacked as `config` says."""
-    if config.sharing:
-        return params  # one set of parameters lies as it is whichever way layers are stacked
     params = to_unrolled(params)
-    if config.stacking == "unrolled":
-        return params
-    turns = {"encoder": len(config.encoder_mechanisms), "decoder": len(config.decoder_mechanisms)}
-    return {name: to_scanned(value, turns.get(name, 1)) for name, value in params.items()}
+    for path, layers in config.stacks.items() if config.stacking == "scanned" else ():
+        if not layers.sharing:  # one set of parameters lies as it is whichever way layers are stacked
+            params = _within(params, path.split("/"), lambda stack, turns=layers.turns: to_scanned(stack, turns))
+    return params
+
+
+def _within(tree: dict, path: Sequence[str], function: Callable[[dict], dict]) -> dict:
+    """The tree with a function of what is at a path in its place."""
+    first, *rest = path
+    return {**tree, first: _within(tree[first], rest, function) if rest else function(tree[first])}

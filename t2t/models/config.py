@@ -2,14 +2,37 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
 from t2t.layers.adaptive import Adaptive
 from t2t.layers.config import LayerConfig, cycle
+from t2t.layers.hashing import Hashing
+from t2t.layers.molecules import Molecules
+from t2t.layers.patches import Patches
+from t2t.models.inputs import check_inputs
 
 Output = Literal["vocabulary", "pair", "replaced", "sequence", "choice", "tagging", "spans"]
+
+
+class Layers(NamedTuple):
+    """The layers of a stack.
+
+    Attributes:
+      count: how many.
+      turns: how many mechanisms take turns.
+      sharing: which set of parameters each has; () for each its own.
+    """
+
+    count: int
+    turns: int = 1
+    sharing: tuple[int, ...] = ()
+
+    @property
+    def sets(self) -> int:
+        """How many sets of parameters they have."""
+        return max(self.sharing) + 1 if self.sharing else self.count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +56,12 @@ class ModelConfig(LayerConfig):
     adaptive: Adaptive | None = None  # a vocabulary in clusters: tables that grow narrower, a softmax of two steps
     query_stream: bool = False  # of encoders: queries at given places may be asked, which see and are not seen (XLNet)
     embedding_width: int | None = None  # of all tables of embeddings, then projected to d (ALBERT, ELECTRA); None: d
+    hashing: Hashing | None = None  # tokens are embedded by their hashes, not each by a row of its own (CANINE)
+    patches: Patches | None = None  # of encoders: they read images as patches, not tokens (ViT)
+    molecules: Molecules | None = None  # of encoders: all layers but two are over fewer positions (CANINE)
     token_types: int = 0  # of encoders: kinds of token, each with a row that is added to its embedding (BERT: 2)
     share_embeddings: bool = True  # encoder and decoder use one token table
+    encoder: "ModelConfig | None" = None  # of an encoder-decoder: an encoder of other choices than the decoder's
     tie_logits: bool = True  # logits = states · token table
     scale_logits: bool = False  # divide states by sqrt(d) before logits, as T5 v1.0
     logits_bias: bool = False
@@ -48,6 +75,7 @@ class ModelConfig(LayerConfig):
     pooler: Literal["", "tanh", "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = (
         ""  # a dense layer with this activation on the state that stands for the sequence
     )
+    pooler_width: int | None = None  # of what it gives; None: width
     pooled: Literal["first", "last", "end"] = (
         "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT; or the row's end, padding or not
     )
@@ -60,6 +88,7 @@ class ModelConfig(LayerConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        self._take_encoder()
         need = {
             "encoder": ("encoder_layers",),
             "decoder": ("decoder_layers",),
@@ -82,6 +111,7 @@ class ModelConfig(LayerConfig):
                 f"start_id: expected an id from 0 to vocab_size - 1, found {self.start_id} with vocab_size "
                 f"{self.vocab_size}."
             )
+        check_inputs(self)
         if self.position_grid and math.prod(self.position_grid) < self.max_length:
             raise ConfigError(
                 f"position_grid {self.position_grid} has {math.prod(self.position_grid)} places, fewer than max_length "
@@ -117,17 +147,51 @@ class ModelConfig(LayerConfig):
     @property
     def encoder_mechanisms(self) -> tuple[Mechanism, ...]:
         """The mechanisms that take turns in the encoder's layers."""
-        return cycle(self.attention)
+        return cycle(self.side("encoder").attention)
 
     @property
     def decoder_mechanisms(self) -> tuple[Mechanism, ...]:
         """The mechanisms that take turns in the decoder's layers."""
         return cycle(self.attention if self.decoder_attention is None else self.decoder_attention)
 
-    def sets(self, side: Literal["encoder", "decoder"]) -> int:
-        """How many sets of parameters the layers of a stack have."""
-        layers = getattr(self, f"{side}_layers")
-        return max(self.sharing) + 1 if self.sharing and layers else layers
+    def side(self, name: Literal["encoder", "decoder"]) -> "ModelConfig":
+        """The choices of one side: an encoder may have its own."""
+        return self if name == "decoder" or self.encoder is None else self.encoder
+
+    @property
+    def stacks(self) -> dict[str, Layers]:
+        """The layers by the paths of their stacks among the parameters, a side's in the order they are gone through."""
+        found = {}
+        for name in ("encoder", "decoder"):
+            side, layers = self.side(name), getattr(self, f"{name}_layers")
+            all_ = Layers(layers, len(getattr(self, f"{name}_mechanisms")), side.sharing)
+            if name == "encoder" and side.molecules is not None:
+                found |= {"encoder/first": Layers(1), "encoder/deep": all_, "encoder/last": Layers(1)}
+            elif layers:
+                found[name] = all_
+        return found
+
+    def _take_encoder(self) -> None:
+        """How layers are laid out and computed is one choice for both sides; how many there are is the encoder's."""
+        if self.encoder is None:
+            return
+        own = self.encoder
+        if self.architecture != "encoder-decoder" or own.architecture != "encoder" or own.outputs:
+            raise ConfigError(
+                f"encoder: expected an 'encoder' with outputs (), of an 'encoder-decoder'; found '{own.architecture}' "
+                f"with outputs {own.outputs}, of '{self.architecture}'."
+            )
+        if self.encoder_layers not in (0, own.encoder_layers):
+            raise ConfigError(
+                f"encoder_layers {self.encoder_layers} are not those of encoder, {own.encoder_layers}: leave them out."
+            )
+        own = dataclasses.replace(own, stacking=self.stacking, remat=self.remat, dtype=self.dtype)
+        object.__setattr__(self, "encoder", own)
+        object.__setattr__(self, "encoder_layers", own.encoder_layers)
+
+    def _own_layers(self, side: Literal["encoder", "decoder"]) -> int:
+        """How many layers of a side have the choices of this config."""
+        return getattr(self, f"{side}_layers") if self.side(side) is self else 0
 
     def _check_adaptive(self) -> None:
         if self.adaptive is None:
@@ -156,7 +220,7 @@ class ModelConfig(LayerConfig):
                 f"{self.sharing}: set stacking to 'unrolled'."
             )
         for side, mechanisms in (("encoder", self.encoder_mechanisms), ("decoder", self.decoder_mechanisms)):
-            layers, turns = getattr(self, f"{side}_layers"), len(mechanisms)
+            layers, turns = self._own_layers(side), len(mechanisms)
             if layers and layers != len(self.sharing):
                 raise ConfigError(
                     f"sharing names the sets of {len(self.sharing)} layers, found {side}_layers {layers}: make them as "
@@ -183,15 +247,15 @@ class ModelConfig(LayerConfig):
             )
         of_decoder = "attention" if self.decoder_attention is None else "decoder_attention"
         for stack, field, mechanisms, causal in (
-            ("encoder_layers", "attention", self.encoder_mechanisms, False),
-            ("decoder_layers", of_decoder, self.decoder_mechanisms, True),
+            ("encoder", "attention", self.encoder_mechanisms, False),
+            ("decoder", of_decoder, self.decoder_mechanisms, True),
         ):
-            layers, turns = getattr(self, stack), len(mechanisms)
+            layers, turns = self._own_layers(stack), len(mechanisms)
             if turns == 0:
                 raise ConfigError(f"{field}: expected a mechanism or several that take turns, found none.")
             if layers % turns:
                 raise ConfigError(
-                    f"{stack} {layers} is not a multiple of the {turns} mechanisms that take turns in {field}: "
+                    f"{stack}_layers {layers} is not a multiple of the {turns} mechanisms that take turns in {field}: "
                     f"make it {layers + turns - layers % turns}, or give another number of mechanisms."
                 )
             for i, mechanism in enumerate(mechanisms if layers else ()):

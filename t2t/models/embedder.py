@@ -10,8 +10,10 @@ from t2t.errors import DataError
 from t2t.layers.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from t2t.layers.embedding import Embedding
 from t2t.layers.feed_forward import ACTIVATIONS
+from t2t.layers.hashing import HashedEmbedding
 from t2t.layers.init import initializer
 from t2t.layers.norm import Norm
+from t2t.layers.patches import PatchEmbedding
 from t2t.layers.positions import PositionEmbedding
 from t2t.layers.projection import Projection
 from t2t.layers.streams import beside
@@ -27,10 +29,25 @@ def check_length(config: ModelConfig, length: int) -> None:
         )
 
 
-def dense(config: ModelConfig, name: str, inward: int, outward: int, bias: bool = True) -> Projection:
+def dense(config: ModelConfig, name: str | None, inward: int, outward: int, bias: bool = True) -> Projection:
     """A projection between widths of a model."""
     init = initializer(config, "logits")
     return Projection((inward,), (outward,), ("embed", None), init, bias, config.compute_dtype, name=name)
+
+
+Table = Embedding | AdaptiveEmbedding | HashedEmbedding | PatchEmbedding
+
+
+def token_table(config: ModelConfig) -> Table:
+    """What embeds a config's inputs: a row for each token, of one table or of clusters; rows for its hashes; or a
+    projection of patches."""
+    if config.patches is not None:
+        return PatchEmbedding(config, config.patches, config.table_width)
+    if config.hashing is not None:
+        return HashedEmbedding(config, config.hashing, config.table_width)
+    if config.adaptive is not None:
+        return AdaptiveEmbedding(config, config.adaptive, config.vocab_size, config.table_width)
+    return Embedding(config, config.vocab_size, config.table_width)
 
 
 class Embedder(nn.Module):
@@ -42,17 +59,20 @@ class Embedder(nn.Module):
     @nn.compact
     def __call__(
         self,
-        table: Embedding | AdaptiveEmbedding,
+        table: Table,
         tokens: jax.Array,
         positions: jax.Array | None,
         types: jax.Array | None = None,
         targets: jax.Array | None = None,
     ) -> jax.Array:
-        """tokens int [b n], and where the model has them types int [b n], 0 where not given → [b n d]; with targets
-        int [b p], the places of a second stream's queries, [b n+p d]."""
-        config = self.config
-        check_length(config, tokens.shape[1])
+        """tokens int [b n], or pixels [b height width c], and where the model has them types int [b n], 0 where not
+        given → [b n d]; with targets int [b p], the places of a second stream's queries, [b n+p d]."""
+        config, grids = self.config, None
         x = table(tokens)
+        if config.patches is not None and config.positions == "learned":
+            grids = config.patches.grid, config.patches.cut(tokens.shape[1:3])
+        else:
+            check_length(config, x.shape[1])
         if config.query_stream:
             init = nn.with_logical_partitioning(initializer(config, "embedding"), ("embed",))
             query = self.param("query", init, x.shape[-1:], jnp.float32)
@@ -63,7 +83,7 @@ class Embedder(nn.Module):
         if config.scale_embeddings:
             x = x * jnp.asarray(math.sqrt(config.width), x.dtype)
         if config.positions in ("learned", "sinusoidal"):
-            x = PositionEmbedding(config, config.max_length, name="positions")(x, positions)
+            x = PositionEmbedding(config, config.max_length, name="positions")(x, positions, grids)
         if config.token_types:
             init = nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed"))
             rows = self.param("types", init, (config.token_types, x.shape[-1]), jnp.float32)
@@ -73,13 +93,6 @@ class Embedder(nn.Module):
         if config.embedding_width is not None and config.adaptive is None:
             x = dense(config, "projection", config.table_width, config.width)(x)
         return x
-
-
-def token_table(config: ModelConfig) -> Embedding | AdaptiveEmbedding:
-    """The table of tokens, cut into clusters where a config says so."""
-    if config.adaptive is None:
-        return Embedding(config, config.vocab_size, config.table_width)
-    return AdaptiveEmbedding(config, config.adaptive, config.vocab_size, config.table_width)
 
 
 def logits_of(config: ModelConfig) -> "Logits | AdaptiveSoftmax":

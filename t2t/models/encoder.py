@@ -7,30 +7,15 @@ import jax
 from flax import linen as nn
 
 from t2t.errors import DataError
-from t2t.layers import Stack, Surroundings
+from t2t.layers import Surroundings
 from t2t.layers.streams import masks
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import cached_surroundings
 from t2t.models.embedder import Embedder, logits_of, token_table
+from t2t.models.encoder_stack import encoder_stack
 from t2t.models.heads import Heads, first
-
-
-def encoder_stack(config: ModelConfig, name: str | None = None) -> Stack:
-    """The encoder's layers of a config."""
-    return Stack(
-        config,
-        config.encoder_layers,
-        config.encoder_mechanisms,
-        causal=False,
-        cross=False,
-        final_norm=config.final_norm,
-        final_dropout=config.final_dropout,
-        stacking=config.stacking,
-        remat=config.remat,
-        sharing=config.sharing,
-        name=name,
-    )
+from t2t.models.inputs import feature_of
 
 
 class Encoder(nn.Module):
@@ -55,21 +40,21 @@ class Encoder(nn.Module):
         return logits if memory is None else (logits, found["memory"])
 
     def outputs(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> dict[str, Any]:
-        """Reads encoder_ inputs, segments, positions, types, query_segments, mask and targets, and pooled_at → "states"
-        [b n d], the outputs, and "memory" where one was given.
+        """Reads encoder_ inputs (or pixels), segments, positions, types, query_segments, mask and targets, and
+        pooled_at → "states" [b n d], the outputs, and "memory" where one was given.
 
         A mask [b n n] says which tokens (columns) each token (row) may see. With targets int [b p] all outputs are of
         the queries at these places ([b p d]), which see what their tokens see.
         """
-        names = ("inputs", "segments", "positions", "types", "query_segments", "mask", "targets")
-        tokens, *around = (batch.get(f"encoder_{name}") for name in names)
-        states, memory = self._states(tokens, *around, memory)
+        names = ("segments", "positions", "types", "query_segments", "mask", "targets")
+        tokens, around = batch[feature_of(self.config)], (batch.get(f"encoder_{name}") for name in names)
+        states, summary, memory = self._states(tokens, *around, memory)
         segments = None
         if batch.get("encoder_targets") is not None:
             states = states[:, tokens.shape[1] :]
         else:
             segments = batch.get("encoder_segments")
-        found = {"states": states, **self.heads(states, segments, batch.get("pooled_at"))}
+        found = {"states": states, **self.heads(states, segments, batch.get("pooled_at"), summary)}
         if "vocabulary" in self.config.outputs:
             found["vocabulary"] = self.logits(self.tokens, states)
         return found if memory is None else {**found, "memory": memory}
@@ -82,7 +67,8 @@ class Encoder(nn.Module):
         types: jax.Array | None = None,
         query_segments: jax.Array | None = None,
     ) -> jax.Array:
-        """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … and types 0 where not given."""
+        """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … and types 0 where not given. Of
+        images pixels float32 [b height width c] stand in the place of tokens."""
         return self._states(tokens, segments, positions, types, query_segments)[0]
 
     def _states(
@@ -95,7 +81,8 @@ class Encoder(nn.Module):
         mask: jax.Array | None = None,
         targets: jax.Array | None = None,
         memory: Cache | None = None,
-    ) -> tuple[jax.Array, Cache | None]:
+    ) -> tuple[jax.Array, jax.Array | None, Cache | None]:
+        """States, those of molecules where there are such, and the new memory."""
         lengths, mask = None, None if mask is None else mask.astype(bool)
         if memory is not None:
             segments, positions, lengths = cached_surroundings(self.config, tokens, segments, positions, memory)
@@ -112,5 +99,7 @@ class Encoder(nn.Module):
             targets=targets,
             mask=mask,
         )
+        if self.config.molecules is not None:
+            return *self.encoder(x, around), memory
         x, layers = self.encoder(x, around, None if memory is None else memory.layers)
-        return x, None if memory is None else memory.replace(layers=layers, lengths=lengths)
+        return x, None, None if memory is None else memory.replace(layers=layers, lengths=lengths)

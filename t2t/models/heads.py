@@ -30,7 +30,11 @@ class Heads(nn.Module):
 
     @nn.compact
     def __call__(
-        self, states: jax.Array, segments: jax.Array | None = None, at: jax.Array | None = None
+        self,
+        states: jax.Array,
+        segments: jax.Array | None = None,
+        at: jax.Array | None = None,
+        summary: jax.Array | None = None,
     ) -> dict[str, jax.Array]:
         """States of all tokens into what the config's `outputs` name, in float32.
 
@@ -38,6 +42,7 @@ class Heads(nn.Module):
           states: [b n d].
           segments: int [b n], 0 on padding; says which token is the last.
           at: int [b], the token whose state stands for the sequence, where it is neither the first nor the last.
+          summary: [b n' d], the states among which is that of the sequence, where it is not among these (molecules).
 
         Returns:
           The outputs by name, and "pooled" [b d] where something is read off it or there is a pooler.
@@ -45,10 +50,11 @@ class Heads(nn.Module):
         config, found = self.config, {}
         drop = Dropout(config.dropout)
         if config.pooler or set(config.outputs) & set(OF_SEQUENCES):
-            pooled = self._pooled(states, segments, at)
+            pooled = self._pooled(states, segments, at) if summary is None else self._pooled(summary, None, None)
             if config.pooler:
                 activation = jnp.tanh if config.pooler == "tanh" else ACTIVATIONS[config.pooler]
-                pooled = activation(dense(config, "pooler", states.shape[-1], config.width)(pooled))
+                width = config.width if config.pooler_width is None else config.pooler_width
+                pooled = activation(dense(config, "pooler", states.shape[-1], width)(pooled))
             found["pooled"] = pooled.astype(jnp.float32)
         for name in config.outputs:
             if name in OF_SEQUENCES:

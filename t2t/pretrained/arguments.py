@@ -52,7 +52,7 @@ def features_of(
       DataError: an argument that the model does not read, or one that it needs and has not.
     """
     given = {name: np.asarray(value) for name, value in arguments.items() if value is not None}
-    names = FEATURES[config.architecture] | dict(family.arguments)
+    names = _names(config) | dict(family.arguments)
     learned = [name for output in config.outputs for name in LABELS[output]]
     for name in given:
         if name not in names and name not in learned:
@@ -61,6 +61,8 @@ def features_of(
         if name in given and given[name].dtype.kind not in "iu":
             raise DataError(f"{name}: expected integers, found {given[name].dtype} {given[name].shape}.")
     labels = {name: given.pop(name) for name in learned if name in given}
+    if "pixel_values" in given:  # channels first there
+        given["pixel_values"] = np.moveaxis(given["pixel_values"], 1, -1)
     if "choice" in config.outputs:
         given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}
     if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
@@ -91,6 +93,13 @@ def _places(mapping: np.ndarray) -> np.ndarray:
 
 
 CONVERTED = {"perm_mask": lambda x: (x <= 0).astype(np.int32), "target_mapping": _places}
+
+
+def _names(config: ModelConfig) -> dict[str, str]:
+    names = FEATURES[config.architecture]
+    if config.side("encoder").patches is None:
+        return names
+    return {"pixel_values": "encoder_pixels"} | {k: v for k, v in names.items() if not v.startswith("encoder_")}
 
 
 def _decoder_source(given: Features, labels: Features, config: ModelConfig) -> np.ndarray:

@@ -34,8 +34,9 @@ def generate_ids(
     params: Any,
     values: Mapping[str, Any],
     *,
-    input_ids: Any,
+    input_ids: Any = None,
     attention_mask: Any = None,
+    pixel_values: Any = None,
     decoder_input_ids: Any = None,
     **arguments: Any,
 ) -> np.ndarray:
@@ -45,6 +46,7 @@ def generate_ids(
       values: of generation_config.json; where a folder has none, of config.json, and of the decoder's in it.
       input_ids: int [b n], what the encoder reads; of a decoder the prompts, padded on the left.
       attention_mask: int [b n], 0 on padding; where not given, a decoder's padding is told by `pad_token_id`.
+      pixel_values: float [b c height width], in the place of these where the encoder reads images.
       decoder_input_ids: int [b p], what the decoder of an encoder-decoder begins with.
       **arguments: those of `DEFAULTS`, which go before `values`.
 
@@ -54,14 +56,18 @@ def generate_ids(
 
     Raises:
       ConfigError: an argument that is not here, or a value that cannot be.
-      DataError: prompts padded on the right, or no room for a new token.
+      DataError: no inputs, prompts padded on the right, or no room for a new token.
     """
     settings = settings_of(values, arguments)
     eos_ids = _ids(settings["eos_token_id"])
     pad_id = settings["pad_token_id"]
     if pad_id is None:
         pad_id = eos_ids[0] if eos_ids else None
-    inputs = np.asarray(input_ids, np.int32)
+    pixels = config.side("encoder").patches is not None
+    inputs = pixel_values if pixels else input_ids
+    if inputs is None:
+        raise DataError(f"generate_ids: this model reads {'pixel_values' if pixels else 'input_ids'}, and found none.")
+    inputs = np.asarray(inputs, np.float32 if pixels else np.int32)
     mask = np.ones_like(inputs) if attention_mask is None else np.asarray(attention_mask, np.int32)
     if config.architecture == "decoder":
         if attention_mask is None and pad_id is not None and pad_id not in eos_ids:
@@ -71,7 +77,11 @@ def generate_ids(
         prompt, batch = inputs, {"decoder_inputs": inputs, "decoder_segments": mask}
     else:
         prompt = _beginning(settings, config, decoder_input_ids, len(inputs))
-        batch = {"encoder_inputs": inputs, "encoder_segments": mask, "decoder_inputs": prompt}
+        images, text = (
+            {"encoder_pixels": np.moveaxis(inputs, 1, -1)},
+            {"encoder_inputs": inputs, "encoder_segments": mask},
+        )
+        batch = (images if pixels else text) | {"decoder_inputs": prompt}
     decode = decode_config(settings, config, prompt.shape[1])
     rows = jnp.arange(len(inputs))
     tokens, _ = decode_batch(params, batch, rows, model=build_model(config), decode=decode, eos_id=eos_ids)

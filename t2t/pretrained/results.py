@@ -58,7 +58,7 @@ def result_of(
         for side, last in (states | ({"encoder": found["encoded"]} if both else {})).items():
             before = hidden_states(kept, config, side)
             prefix = f"{side}_" if both else ""
-            states = (*before[:-1], last if family.last_is_normed else before[-1])
+            states = (*before[:-1], last if side in family.normed else before[-1])
             if features.get("encoder_targets") is not None:  # of both streams, in turns
                 n = features["encoder_inputs"].shape[1]
                 states = tuple(stream for x in before for stream in (x[:, :n], x[:, n:]))

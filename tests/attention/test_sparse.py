@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t2t.attention import Conditions, KVCache, Sizes, Sparse, attend, causal
+from t2t.attention import Conditions, KVCache, Sizes, Sparse, attend, blocks, causal
 from t2t.attention.cache import WindowCache
 
 SIZES = Sizes(width=12, heads=2, head_width=6)
@@ -110,3 +110,18 @@ def test_heads_of_their_own_share_a_cache():
     out, state = decode(mechanism, q, k, v, segments, positions, list(range(N + 1)))
     np.testing.assert_allclose(out, wanted, atol=2e-6)
     assert state.key.shape[1] == 8
+
+
+def test_positions_may_be_counted_from_where_the_row_begins():
+    """Padding in front moves the blocks of documents, and not those of rows."""
+    q, k, v = qkv()
+    segments = jnp.asarray([[0, 0, 0] + [1] * (N - 3)] * len(q))
+    conditions = Conditions(query_segments=segments, key_segments=segments)
+    rows = Sparse(pattern="blocks(4)", counted="row").apply(q, k, v, conditions)[0]
+    allowed = blocks(4).mask(N)[None] & (segments[:, None, :] == segments[:, :, None]) & (segments > 0)[:, None]
+    logits = jnp.einsum("bnhk,bmhk->bhnm", q, k) * q.shape[-1] ** -0.5
+    weights = jax.nn.softmax(jnp.where(allowed[:, None], logits, -1e30))
+    expected = jnp.einsum("bhnm,bmhk->bnhk", weights, v)
+    np.testing.assert_allclose(rows[:, 3:], expected[:, 3:], atol=1e-5)
+    documents = Sparse(pattern="blocks(4)").apply(q, k, v, conditions)[0]
+    assert np.abs(documents - rows)[:, 3:].max() > 1e-2

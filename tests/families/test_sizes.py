@@ -44,6 +44,12 @@ EXACT = {
     "xlnet_base": 116_750_336,
     "xlnet_large": 360_300_800,
     "transfo_xl_wt103": 285_205_322,
+    "vit_base_patch16_224": 86_567_656,
+    "vit_large_patch16_224": 304_326_632,
+    "vit_huge_patch14_224": 632_045_800,
+    "vision_encoder_decoder_vit_gpt2": 239_195_904,
+    "canine_s": 132_082_944,
+    "canine_c": 132_082_944,
     # With the bias of the logits, which is a buffer there.
     "bart_base": 139_420_416 + 50_265,
     "bart_large": 406_291_456 + 50_265,

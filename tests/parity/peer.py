@@ -8,6 +8,7 @@ import safetensors.numpy
 import torch
 import transformers
 from cases import CASES, arguments
+from transformers.core_model_loading import revert_weight_conversion
 
 RESULTS = "results.npz"  # in the folder of a case
 
@@ -62,10 +63,10 @@ def write(name: str, folder: pathlib.Path) -> None:
     saved = set(safetensors.numpy.load_file(folder / "model.safetensors"))  # tied parameters have several names
     if "loss" in out:
         out.loss.backward()
-        for parameter_name, parameter in made.named_parameters(remove_duplicate=False):
-            if parameter_name in saved and parameter.requires_grad:
-                gradient = np.zeros(parameter.shape) if parameter.grad is None else parameter.grad.numpy()
-                result[f"gradient:{parameter_name}"] = gradient
+        parameters = made.named_parameters(remove_duplicate=False)
+        gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in parameters if p.requires_grad}
+        gradients = revert_weight_conversion(made, gradients)  # as files name them
+        result |= {f"gradient:{n}": gradient.detach().numpy() for n, gradient in gradients.items() if n in saved}
         result["untrained"] = np.array([n for n in sorted(saved) if f"gradient:{n}" not in result], dtype=str)
     generates = generated(name, made) if CASES[name].generates else {}
     np.savez_compressed(folder / RESULTS, **result, **generates)

@@ -6,6 +6,7 @@ import pytest
 from family_of import PUBLIC_SIZES, family_of
 
 from t2t import families
+from t2t.families.heads import named_labels
 from t2t.models import param_count
 
 LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
@@ -18,7 +19,7 @@ def test_transformers_counts_as_many(size):
     import transformers
 
     config, family = families.get(size), family_of(size)
-    values = family.write(config)
+    values = family.write(config) | named_labels(config, {})
     if not hasattr(transformers, values["architectures"][0]):
         pytest.skip(f"this release has no {values['architectures'][0]}")
     theirs = transformers.AutoConfig.for_model(family.name, **values)

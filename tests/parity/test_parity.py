@@ -58,9 +58,10 @@ def results_of(folder, kind):
 
 def real(given, name, array, model):
     """The part of an array that is compared: that of real tokens, unless padding has the same states too."""
-    mask = given.get("attention_mask")
+    decoded = name.startswith("decoder") or "decoder_input_ids" in given and not name.startswith("encoder")
+    mask = given.get("decoder_attention_mask" if decoded else "attention_mask")
     same = model.config.architecture == "encoder" and model.family.padding_sees
-    if mask is None or same or name.startswith("decoder") or array.shape[:2] != mask.shape:
+    if mask is None or same or array.shape[:2] != mask.shape:
         return array
     return array[mask > 0]
 
@@ -118,8 +119,10 @@ def test_greedy_and_beam_outputs(folder_of, name, stacking):
         prompts = {"decoder_inputs": result["prompts"], "decoder_segments": result["prompts_mask"]}
     else:
         given = arguments(name)
-        prompts = {"encoder_inputs": given["input_ids"], "encoder_segments": given["attention_mask"]}
-    prompts = {feature: value.astype(np.int32) for feature, value in prompts.items()}
+        if "pixel_values" in given:
+            prompts = {"encoder_pixels": np.moveaxis(given["pixel_values"], 1, -1)}
+        else:
+            prompts = {"encoder_inputs": given["input_ids"], "encoder_segments": given["attention_mask"]}
     for decode, expected in (
         (DecodeConfig(max_length=9), result["greedy"][:, None]),
         (DecodeConfig(method="beam", beams=4, length_penalty=0.0, max_length=9), result["beams"]),
