@@ -12,6 +12,7 @@ from t2t.attention import Conditions, Mechanism, bidirectional, causal
 from t2t.errors import DataError
 from t2t.layers.attention import Attention
 from t2t.layers.config import LayerConfig
+from t2t.layers.convolution import Joining
 from t2t.layers.dropout import Dropout
 from t2t.layers.feed_forward import FeedForward
 from t2t.layers.norm import Norm
@@ -39,6 +40,7 @@ class Surroundings:
       shared: the parameters that all layers of a mechanism share, by name, for each mechanism of self-attention that
         takes turns.
       cross_shared: those of cross-attention.
+      joining: what joins the states after the first layer.
     """
 
     segments: jax.Array | None = None
@@ -54,6 +56,7 @@ class Surroundings:
     encoded_segments: jax.Array | None = None
     shared: tuple[Mapping[str, jax.Array], ...] | None = None
     cross_shared: Mapping[str, jax.Array] | None = None
+    joining: Joining | None = None
 
 
 @flax.struct.dataclass
@@ -88,9 +91,10 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, cache: LayerCache | None, surroundings: Surroundings
+        self, x: jax.Array, cache: LayerCache | None, surroundings: Surroundings, is_first: jax.Array | None = None
     ) -> tuple[jax.Array, LayerCache | None]:
-        """x [b n d] and the layer's cache → both after the layer."""
+        """x [b n d] and the layer's cache → both after the layer. `is_first` says of scanned layers whether it is the
+        one after which something joins; others are given nothing that would join."""
         config, states = self.config, {}
 
         def self_attention(y, norm):
@@ -144,6 +148,9 @@ class Block(nn.Module):
             x = self._residual(x, "cross_attention", cross_attention)
         feed_forward = FeedForward(config, name="feed_forward")
         x = self._residual(x, "feed_forward", lambda y, norm: feed_forward(y))
+        if surroundings.joining is not None:
+            join = surroundings.joining
+            x = join(x) if is_first is None else jax.lax.cond(is_first, lambda: join(x), lambda: x)
         self.sow("intermediates", "after", x)
         return x, LayerCache(**states) if cache is not None else None
 

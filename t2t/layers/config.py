@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
 
+Activation = Literal["relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu", "tanh"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerConfig:
@@ -35,7 +37,7 @@ class LayerConfig:
         None  # which projections of attention have one; None: all, or none, as `bias` says
     )
 
-    activation: Literal["relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = "relu"
+    activation: Activation = "relu"
     gated: bool = False  # feed-forward: activation(x W_gate) * (x W_in) instead of activation(x W_in)
 
     positions: Literal["relative_bias", "rotary", "learned", "sinusoidal", "none"] = "sinusoidal"
@@ -45,6 +47,10 @@ class LayerConfig:
     relative_max_distance: int = 128
     rotary_base: float = 10_000.0
     rotary_fraction: float = 1.0  # of the head width that turns; GPT-NeoX: 0.25
+
+    convolution: int = 0  # taps of a convolution over what goes into an encoder, joining after layer 0; 0 for none
+    convolution_groups: int = 1  # of features that it keeps apart
+    convolution_activation: Activation = "tanh"
 
     dropout: float = 0.0  # on the embeddings and on every residual branch
     attention_dropout: float = 0.0  # on attention weights
@@ -87,6 +93,12 @@ class LayerConfig:
             raise ConfigError(
                 f"position_grid: expected sides of at least 1 and positions 'learned', found {self.position_grid} and "
                 f"positions '{self.positions}': make it ()."
+            )
+        if self.convolution < 0 or (self.convolution and not self.convolution % 2):
+            raise ConfigError(f"convolution: expected an odd number of taps, or 0 for none, found {self.convolution}.")
+        if self.convolution_groups < 1 or self.width % self.convolution_groups:
+            raise ConfigError(
+                f"convolution_groups: expected a divisor of width {self.width}, found {self.convolution_groups}."
             )
         if self.positions == "relative_bias" and (self.relative_buckets < 4 or self.relative_buckets % 2):
             raise ConfigError(

@@ -14,6 +14,7 @@ ACTIVATIONS = {
     "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),  # GPT-2's and T5 v1.1's
     "gelu_sigmoid": lambda x: x * jax.nn.sigmoid(1.702 * x),  # the Sparse Transformer's
     "silu": jax.nn.silu,
+    "tanh": jax.nn.tanh,
 }
 
 

@@ -12,6 +12,7 @@ from t2t.attention import Mechanism
 from t2t.layers.attention import SharedParameters
 from t2t.layers.block import Block, LayerCache, Surroundings
 from t2t.layers.config import LayerConfig
+from t2t.layers.convolution import Convolution
 from t2t.layers.dropout import Dropout
 from t2t.layers.norm import Norm
 from t2t.layers.positions import RelativeBiasTable
@@ -76,6 +77,9 @@ class Stack(nn.Module):
         if self.initial_dropout:
             x = Dropout(config.dropout, config.dropout_over_length)(x)
         self.sow("intermediates", "before", x)
+        if config.convolution and not self.causal:
+            joining = Convolution(config, name="convolution")(x, surroundings.segments)
+            surroundings = surroundings.replace(joining=joining)
         x, cache = (self._scanned if self.stacking == "scanned" else self._unrolled)(x, surroundings, cache)
         if self.final_norm:
             x = Norm(config, name="norm")(x)
@@ -95,6 +99,8 @@ class Stack(nn.Module):
 
     def _scanned(self, x, surroundings, cache):
         config, (first, *others) = self.config, self.mechanisms
+        steps = self.layers // len(self.mechanisms)
+        is_first = None if surroundings.joining is None else jnp.arange(steps) == 0
 
         def scanned(body):
             return nn.scan(
@@ -102,19 +108,19 @@ class Stack(nn.Module):
                 variable_axes={"intermediates": 0} if self.sharing else {"params": 0, "intermediates": 0},
                 variable_broadcast="params" if self.sharing else False,
                 split_rngs={"params": not self.sharing, "dropout": True},
-                in_axes=(0, nn.broadcast),
+                in_axes=(0, nn.broadcast, 0),
                 out_axes=0,
-                length=self.layers // len(self.mechanisms),
+                length=steps,
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )
 
         if others:
             group = scanned(Group)(config, self.mechanisms, self.causal, self.cross, self.remat, name="layers")
-            return group(x, cache, surroundings)
+            return group(x, cache, surroundings, is_first)
         block = scanned(block_class(self.remat, scanned=True))
         name = "layer_0" if self.sharing else "layers"
         x, new = block(config, first, 0, self.causal, self.cross, name=name)(
-            x, None if cache is None else cache[0], surroundings
+            x, None if cache is None else cache[0], surroundings, is_first
         )
         return x, None if cache is None else (new,)
 
@@ -129,7 +135,9 @@ class Group(nn.Module):
     remat: Remat
 
     @nn.compact
-    def __call__(self, x: jax.Array, cache: Caches, surroundings: Surroundings) -> tuple[jax.Array, Caches]:
+    def __call__(
+        self, x: jax.Array, cache: Caches, surroundings: Surroundings, is_first: jax.Array | None
+    ) -> tuple[jax.Array, Caches]:
         block = block_class(self.remat, scanned=True)
         return one_by_one(
             (
@@ -139,6 +147,7 @@ class Group(nn.Module):
             x,
             cache,
             surroundings,
+            is_first,
         )
 
 
@@ -148,13 +157,15 @@ def block_class(remat: Remat, scanned: bool) -> type[Block]:
 
 
 def one_by_one(
-    blocks: Iterable[Block], x: jax.Array, caches: Caches, surroundings: Surroundings
+    blocks: Iterable[Block], x: jax.Array, caches: Caches, surroundings: Surroundings, is_first: jax.Array | None = None
 ) -> tuple[jax.Array, Caches]:
-    """x [b n d] through one block after the other, each with its cache → x and the new caches."""
+    """x [b n d] through one block after the other, each with its cache → x and the new caches. What joins after the
+    first layer is for the first of them, if `is_first` or nothing is said of it."""
     new = []
     for i, block in enumerate(blocks):
-        x, cache = block(x, None if caches is None else caches[i], surroundings)
+        x, cache = block(x, None if caches is None else caches[i], surroundings, is_first)
         new.append(cache)
+        surroundings = surroundings.replace(joining=None)
     return x, None if caches is None else tuple(new)
 
 

@@ -56,6 +56,8 @@ class ModelConfig(LayerConfig):
     adaptive: Adaptive | None = None  # a vocabulary in clusters: tables that grow narrower, a softmax of two steps
     query_stream: bool = False  # of encoders: queries at given places may be asked, which see and are not seen (XLNet)
     embedding_width: int | None = None  # of all tables of embeddings, then projected to d (ALBERT, ELECTRA); None: d
+    embedding_norm_last: bool = False  # the norm comes after that projection, as DeBERTa, not before
+    embedding_projection_bias: bool = True
     hashing: Hashing | None = None  # tokens are embedded by their hashes, not each by a row of its own (CANINE)
     patches: Patches | None = None  # of encoders: they read images as patches, not tokens (ViT)
     molecules: Molecules | None = None  # of encoders: all layers but two are over fewer positions (CANINE)
@@ -130,6 +132,8 @@ class ModelConfig(LayerConfig):
             raise ConfigError(f"outputs: expected each once, found {self.outputs}.")
         if self.labels < 1:
             raise ConfigError(f"labels: expected at least 1, found {self.labels}.")
+        if self.convolution and self.architecture == "decoder":
+            raise ConfigError("convolution sees what comes after a token, found architecture 'decoder': make it 0.")
         self._check_adaptive()
         self._check_attention()
         self._check_sharing()

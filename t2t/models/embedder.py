@@ -88,10 +88,13 @@ class Embedder(nn.Module):
             init = nn.with_logical_partitioning(initializer(config, "embedding"), (None, "embed"))
             rows = self.param("types", init, (config.token_types, x.shape[-1]), jnp.float32)
             x = x + (rows[:1] if types is None else jnp.take(rows, types, axis=0)).astype(x.dtype)
-        if config.embedding_norm:
+        if config.embedding_norm and not config.embedding_norm_last:
             x = Norm(config, name="norm")(x)
         if config.embedding_width is not None and config.adaptive is None:
-            x = dense(config, "projection", config.table_width, config.width)(x)
+            bias = config.embedding_projection_bias
+            x = dense(config, "projection", config.table_width, config.width, bias=bias)(x)
+        if config.embedding_norm and config.embedding_norm_last:
+            x = Norm(config, name="norm")(x)
         return x
 
 

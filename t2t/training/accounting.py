@@ -51,6 +51,7 @@ def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_
     total = 0.0
     if config.encoder_layers:
         total += config.encoder_layers * layer * n + mixing(config.encoder_layers, config.encoder_mechanisms, n, False)
+        total += 2 * d * d // config.convolution_groups * config.convolution * n
     if config.decoder_layers:
         total += config.decoder_layers * layer * m + mixing(config.decoder_layers, config.decoder_mechanisms, m, True)
     if config.architecture == "encoder-decoder":

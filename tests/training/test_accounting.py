@@ -17,6 +17,7 @@ SHAPES = {
     "encoder": dataclasses.replace(WIDE, architecture="encoder", decoder_layers=0, encoder_layers=2),
     "decoder": dataclasses.replace(WIDE, architecture="decoder", encoder_layers=0, decoder_layers=3),
     "encoder-decoder": dataclasses.replace(WIDE, encoder_layers=2, decoder_layers=3),
+    "convolution": dataclasses.replace(WIDE, architecture="encoder", decoder_layers=0, encoder_layers=1, convolution=5),
     "gated": dataclasses.replace(WIDE, gated=True, encoder_layers=1, decoder_layers=2),
 }
 
