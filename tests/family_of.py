@@ -3,6 +3,7 @@
 from t2t import families
 
 _NAMES = {name.replace("-", "_"): name for name in families.FAMILIES}
+_NAMES |= {"deberta_v3": "deberta-v2", "mdeberta_v3": "deberta-v2"}
 PUBLIC_SIZES = [
     size for size in families.SIZES if not size.startswith(("transformer", "gpt3"))
 ]  # these have no folders

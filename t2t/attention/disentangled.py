@@ -18,6 +18,9 @@ from t2t.attention.dense import allowed_pairs
 from t2t.attention.mechanism import Mechanism, Parameter
 from t2t.attention.talking_heads import talk
 
+AROUND = (  # what says who may meet
+    "pattern", "query_segments", "key_segments", "query_positions", "key_positions", "prefix",
+)  # fmt: skip
 TILE = 128  # positions; fewer would make products small, more would meet distances that they do not have
 
 
@@ -37,6 +40,8 @@ class Disentangled(Mechanism):
       position_key_bias: whether W_K, not shared, has a bias (v2), which is the same for all keys.
       table_norm: whether the table goes through a layer norm, with `norm_epsilon`.
       talking_heads: whether heads are mixed before and after the softmax (Shazeer et al. 2020).
+      blind: what padding gets, which sees nothing: zeros, or the mean of its row's values, as in the released code. It
+        has a part in losses over all positions.
     """
 
     name: Literal["disentangled"] = "disentangled"
@@ -49,6 +54,7 @@ class Disentangled(Mechanism):
     table_norm: bool = False
     norm_epsilon: float = 1e-7
     talking_heads: bool = False
+    blind: Literal["zeros", "mean"] = "zeros"
 
     def __post_init__(self):
         if self.span < 1:
@@ -135,29 +141,20 @@ class Disentangled(Mechanism):
             if own is not None:
                 bias = own if bias is None else bias + own
         conditions = conditions.replace(bias=bias, scale=scale, query_positions=None, key_positions=None)
-        if not self.talking_heads:
-            return attend(query, key, value, **conditions.keywords()), None
-        allowed = allowed_pairs(
-            n,
-            m,
-            pattern=conditions.pattern,
-            query_segments=conditions.query_segments,
-            key_segments=conditions.key_segments,
-            prefix=conditions.prefix,
-        )
-        return talk(
-            query,
-            key,
-            value,
-            mix_logits=parameters["mix_logits"],
-            mix_weights=parameters["mix_weights"],
-            allowed=allowed,
-            bias=bias,
-            scale=scale,
-            dropout_rate=conditions.dropout_rate,
-            dropout_key=conditions.dropout_key,
-            dropout_over_queries=conditions.dropout_over_queries,
-        ), None
+        out = (self._talk if self.talking_heads else _attend)(query, key, value, conditions, parameters)
+        if self.blind == "mean" and conditions.query_segments is not None:
+            mean = value.astype(jnp.float32).mean(1, keepdims=True)
+            if self.talking_heads:
+                mean = mean * parameters["mix_weights"].astype(jnp.float32).sum(0)[:, None]
+            out = jnp.where(conditions.query_segments[..., None, None] > 0, out, mean.astype(out.dtype))
+        return out, None
+
+    def _talk(self, query, key, value, conditions, parameters):
+        given = conditions.keywords()
+        around = {name: given.pop(name) for name in list(given) if name in AROUND}
+        mixtures = {name: parameters[name] for name in ("mix_logits", "mix_weights")}
+        allowed = allowed_pairs(query.shape[1], key.shape[1], **around)
+        return talk(query, key, value, **mixtures, allowed=allowed, **given)
 
     def distances(self, n: int) -> np.ndarray:
         """The row of the table for each distance from n − 1 down to −n, as so many positions have; int [2n]."""
@@ -195,6 +192,10 @@ class Disentangled(Mechanism):
             place = place + parameters["position_query_bias"]
         # Of a key j the distance to a query i is −(i − j): the other way round, but for the last, which no pair has.
         return jnp.swapaxes(by_distance(key, place, np.append(which[-2::-1], which[-1])), 2, 3)
+
+
+def _attend(query, key, value, conditions, parameters):
+    return attend(query, key, value, **conditions.keywords())
 
 
 def by_distance(x: jax.Array, places: jax.Array, which: np.ndarray) -> jax.Array:

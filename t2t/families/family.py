@@ -36,6 +36,8 @@ class Family:
       last_goes_first: whether a decoder's inputs begin with the last of its targets (mBART's language).
       padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
         its own states, which have a part in the losses of spans, are the same.
+      named_by: (the family, the values of config.json, the names of the tensors) → the family, with the names that
+        these choose where there is a choice (DeBERTa's `legacy`).
       keeps_memory: whether transformers' classes take and give `mems`, what layers were given before.
       normed: the sides whose last hidden state is what comes after the final norm.
     """
@@ -53,6 +55,7 @@ class Family:
     arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     last_goes_first: bool = False
     padding_sees: bool = True
+    named_by: Callable[["Family", Values, Collection[str]], "Family"] = lambda family, values, tensors: family
     keeps_memory: bool = False
     normed: tuple[str, ...] = ("encoder", "decoder")
 
@@ -70,6 +73,7 @@ ACTIVATIONS = {
     "quick_gelu": "gelu_sigmoid",
     "silu": "silu",
     "swish": "silu",
+    "tanh": "tanh",
 }
 NAMES_OF_ACTIVATIONS = {
     "relu": "relu",
@@ -77,6 +81,7 @@ NAMES_OF_ACTIVATIONS = {
     "gelu_tanh": "gelu_new",
     "gelu_sigmoid": "quick_gelu",
     "silu": "silu",
+    "tanh": "tanh",
 }
 
 

@@ -14,15 +14,16 @@ class Layout:
 
     Attributes:
       kind: "same"; "flat": the parameter's axes are one there (biases of heads); "kernel": the axes of what goes in are
-        one, and those of what comes out; "last_first": its last axis comes first; "convolution": [out in places…]
-        there, [places… in out] here.
+        one, and those of what comes out; "heads": likewise, but that parts lie side by side within each head, rather
+        than all heads of one before those of the next; "last_first": its last axis comes first; "convolution": [out in
+        places…] there, [places… in out] here.
       inward: of a kernel: how many of the parameter's axes go in.
       transposed: of a kernel: [out in] there.
       part: which of how many equal parts, side by side along what comes out, the parameter is.
       lead: of "same": how many axes of 1 stand in front there.
     """
 
-    kind: Literal["same", "flat", "kernel", "last_first", "convolution"] = "same"
+    kind: Literal["same", "flat", "kernel", "heads", "last_first", "convolution"] = "same"
     inward: int = 1
     transposed: bool = True
     part: tuple[int, int] = (0, 1)
@@ -61,6 +62,8 @@ class Layout:
         if self.kind == "flat":
             return tensor.reshape(of, -1)[i]
         kernel = tensor.T if self.transposed else tensor
+        if self.kind == "heads":
+            return kernel.reshape(kernel.shape[0], ours[self.inward], of, -1)[:, :, i]
         width = kernel.shape[1] // of
         return kernel[:, i * width : (i + 1) * width]
 

@@ -105,6 +105,7 @@ def _read(
     tensors."""
     values = values_of(folder)
     family, tensors = family_of(values, folder), Tensors(folder)
+    family = family.named_by(family, values, tensors.keys())
     own = config = family.read(values, set(tensors))
     wanted = {name: changes.get(name, getattr(own, name)) for name in ("outputs", "labels")}
     if wanted != {"outputs": own.outputs, "labels": own.labels}:

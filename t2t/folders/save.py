@@ -55,6 +55,7 @@ def save(
     if family not in FAMILIES:
         raise ConfigError(unknown("family", family, FAMILIES))
     kin, folder = FAMILIES[family], pathlib.Path(folder).expanduser()
+    kin = kin.named_by(kin, values or {}, ())
     described = {"model_type": family, **kin.write(config), "dtype": dtype, **named_labels(config, values or {})}
     _check_described(config, kin.read(described, {row.theirs for row in kin.rows(config)}), family)
     pieces = _pieces(kin, config, params)

@@ -20,14 +20,17 @@ class Joining:
     Attributes:
       features: [b n d].
       norm: of the sum.
+      real: booleans [b n 1], where there is no padding, which becomes 0; None where nothing is padding.
     """
 
     features: jax.Array
     norm: Normalise
+    real: jax.Array | None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """States [b n d] → norm(states + features)."""
-        return self.norm(x + self.features)
+        x = self.norm(x + self.features)
+        return x if self.real is None else jnp.where(self.real, x, jnp.zeros((), x.dtype))
 
 
 class Convolution(nn.Module):
@@ -52,7 +55,7 @@ class Convolution(nn.Module):
         kernel = kernel.astype(x.dtype).reshape(taps, d // groups, groups, d // groups)
         y = jnp.einsum("bntgi,tigo->bngo", near, kernel).reshape(x.shape) + bias.astype(x.dtype)
         y = ACTIVATIONS[config.convolution_activation](Dropout(config.dropout, config.dropout_over_length)(y))
-        return Joining(y, Norm(config, name="norm").of(d))
+        return Joining(y, Norm(config, name="norm").of(d), None if segments is None else segments[..., None] > 0)
 
 
 def _neighbours(x: jax.Array, segments: jax.Array | None, distance: int) -> jax.Array:

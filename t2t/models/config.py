@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from t2t.attention import AttentionConfig, Dense, Mechanism
 from t2t.errors import ConfigError
 from t2t.layers.adaptive import Adaptive
-from t2t.layers.config import LayerConfig, cycle
+from t2t.layers.config import Activation, LayerConfig, cycle
 from t2t.layers.hashing import Hashing
 from t2t.layers.molecules import Molecules
 from t2t.layers.patches import Patches
@@ -58,6 +58,7 @@ class ModelConfig(LayerConfig):
     embedding_width: int | None = None  # of all tables of embeddings, then projected to d (ALBERT, ELECTRA); None: d
     embedding_norm_last: bool = False  # the norm comes after that projection, as DeBERTa, not before
     embedding_projection_bias: bool = True
+    embedding_mask: bool = False  # what comes into an encoder is 0 on padding, as in DeBERTa's released code
     hashing: Hashing | None = None  # tokens are embedded by their hashes, not each by a row of its own (CANINE)
     patches: Patches | None = None  # of encoders: they read images as patches, not tokens (ViT)
     molecules: Molecules | None = None  # of encoders: all layers but two are over fewer positions (CANINE)
@@ -67,16 +68,14 @@ class ModelConfig(LayerConfig):
     tie_logits: bool = True  # logits = states · token table
     scale_logits: bool = False  # divide states by sqrt(d) before logits, as T5 v1.0
     logits_bias: bool = False
-    logits_transform: Literal["", "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = (
+    logits_transform: Literal["", Activation] = (
         ""  # a dense layer with this activation, and a norm, between states and logits, as BERT
     )
 
     outputs: tuple[Output, ...] = ("vocabulary",)  # read off the states, see `models.heads`; () for states alone
     labels: int = 2  # of "sequence" and "tagging"
     labels_bias: bool = True  # in the last projection of all outputs but "vocabulary"
-    pooler: Literal["", "tanh", "relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu"] = (
-        ""  # a dense layer with this activation on the state that stands for the sequence
-    )
+    pooler: Literal["", Activation] = ""  # a dense layer with this activation on the state that stands for the sequence
     pooler_width: int | None = None  # of what it gives; None: width
     pooled: Literal["first", "last", "end"] = (
         "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT; or the row's end, padding or not
@@ -128,6 +127,8 @@ class ModelConfig(LayerConfig):
             )
         if self.token_types and self.architecture != "encoder":
             raise ConfigError(f"token_types are of architecture 'encoder', found '{self.architecture}': make them 0.")
+        if self.embedding_mask and self.architecture != "encoder":
+            raise ConfigError(f"embedding_mask is of architecture 'encoder', found '{self.architecture}'.")
         if len(set(self.outputs)) < len(self.outputs):
             raise ConfigError(f"outputs: expected each once, found {self.outputs}.")
         if self.labels < 1:
@@ -137,6 +138,8 @@ class ModelConfig(LayerConfig):
         self._check_adaptive()
         self._check_attention()
         self._check_sharing()
+        if self.query_stream and (self.convolution or self.embedding_mask):
+            raise ConfigError("query_stream: its queries are in no convolution and under no embedding_mask; unset these.")
         if self.query_stream and (self.architecture != "encoder" or self.positions in ("rotary", "relative_bias")):
             raise ConfigError(
                 "query_stream is of architecture 'encoder', with positions 'none', 'learned' or 'sinusoidal'; found "

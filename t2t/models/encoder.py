@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.errors import DataError
@@ -91,6 +92,8 @@ class Encoder(nn.Module):
                 raise DataError("encoder_targets are of a model with a query_stream, found False: leave them out.")
             mask = masks(mask, targets, tokens.shape[1])
         x = self.encoder_embedder(self.tokens, tokens, positions, types, targets)
+        if self.config.embedding_mask and segments is not None:
+            x = jnp.where(segments[..., None] > 0, x, jnp.zeros((), x.dtype))
         around = Surroundings(
             segments=segments,
             positions=positions,

@@ -52,9 +52,8 @@ class Heads(nn.Module):
         if config.pooler or set(config.outputs) & set(OF_SEQUENCES):
             pooled = self._pooled(states, segments, at) if summary is None else self._pooled(summary, None, None)
             if config.pooler:
-                activation = jnp.tanh if config.pooler == "tanh" else ACTIVATIONS[config.pooler]
                 width = config.width if config.pooler_width is None else config.pooler_width
-                pooled = activation(dense(config, "pooler", states.shape[-1], width)(pooled))
+                pooled = ACTIVATIONS[config.pooler](dense(config, "pooler", states.shape[-1], width)(pooled))
             found["pooled"] = pooled.astype(jnp.float32)
         for name in config.outputs:
             if name in OF_SEQUENCES:
