@@ -287,6 +287,7 @@ _FAMILIES = {
         prefix="deberta.",
         silent=SILENT,
         padding_sees=False,
+        problem="probabilities",
         named_by=_named_by,
     )
     for name in (FIRST, SECOND)

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,9 @@ class Family:
         its own states, which have a part in the losses of spans, are the same.
       named_by: (the family, the values of config.json, the names of the tensors) → the family, with the names that
         these choose where there is a choice (DeBERTa's `legacy`).
+      problem: what labels of sequences are where config.json names no `problem_type`: None for what their type and
+        number say; "probabilities" where several are those of the classes, and the logits of numbers come out as [b]
+        beside a loss (DeBERTa).
       keeps_memory: whether transformers' classes take and give `mems`, what layers were given before.
       normed: the sides whose last hidden state is what comes after the final norm.
     """
@@ -55,6 +58,7 @@ class Family:
     arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     last_goes_first: bool = False
     padding_sees: bool = True
+    problem: Literal["probabilities"] | None = None
     named_by: Callable[["Family", Values, Collection[str]], "Family"] = lambda family, values, tensors: family
     keeps_memory: bool = False
     normed: tuple[str, ...] = ("encoder", "decoder")

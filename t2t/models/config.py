@@ -139,7 +139,9 @@ class ModelConfig(LayerConfig):
         self._check_attention()
         self._check_sharing()
         if self.query_stream and (self.convolution or self.embedding_mask):
-            raise ConfigError("query_stream: its queries are in no convolution and under no embedding_mask; unset these.")
+            raise ConfigError(
+                "query_stream: its queries are in no convolution and under no embedding_mask; unset these."
+            )
         if self.query_stream and (self.architecture != "encoder" or self.positions in ("rotary", "relative_bias")):
             raise ConfigError(
                 "query_stream is of architecture 'encoder', with positions 'none', 'learned' or 'sinusoidal'; found "

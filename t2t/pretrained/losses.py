@@ -5,15 +5,17 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from t2t.families.family import Values
 from t2t.models import ModelConfig
 
 IGNORED = -100
 Arrays = Mapping[str, jax.Array]
 
 
-def loss_of(found: Arrays, labels: Arrays, features: Arrays, config: ModelConfig, values: Values) -> jax.Array | None:
-    """The sum of the losses of all outputs that have labels, a float32 scalar; None where none has."""
+def loss_of(
+    found: Arrays, labels: Arrays, features: Arrays, config: ModelConfig, problem: str | None
+) -> jax.Array | None:
+    """The sum of the losses of all outputs that have labels, a float32 scalar; None where none has. `problem` is
+    config.json's `problem_type`, or what the family has in its place."""
     losses = []
     for name in config.outputs:
         if name == "vocabulary" and "labels" in labels:
@@ -23,7 +25,7 @@ def loss_of(found: Arrays, labels: Arrays, features: Arrays, config: ModelConfig
         elif name == "replaced" and "labels" in labels:
             losses.append(_binary(found[name], labels["labels"], features.get("encoder_segments")))
         elif name == "sequence" and "labels" in labels:
-            losses.append(_of_sequences(found[name], labels["labels"], values.get("problem_type")))
+            losses.append(_of_sequences(found[name], labels["labels"], problem))
         elif name == "choice" and "labels" in labels:
             losses.append(cross_entropy(found[name].reshape(len(labels["labels"]), -1), labels["labels"]))
         elif name == "tagging" and "labels" in labels:
@@ -54,8 +56,10 @@ def _of_tokens(logits: jax.Array, labels: jax.Array, config: ModelConfig) -> jax
 
 
 def _of_sequences(logits: jax.Array, labels: jax.Array, problem: str | None) -> jax.Array:
-    """Of a class; of a number, the squared error; of several labels at once, each its own."""
-    if problem is None:
+    """Of a class; of a number, the squared error; of several labels at once, each its own, or each a probability."""
+    if problem == "probabilities" and logits.shape[-1] > 1 and labels.ndim > 1 and labels.shape[-1] > 1:
+        return -(jax.nn.log_softmax(logits, axis=-1) * labels).sum(-1).mean()
+    if problem in (None, "probabilities"):
         problem = "regression" if logits.shape[-1] == 1 else "single_label_classification"
         if problem != "regression" and jnp.issubdtype(labels.dtype, jnp.floating):
             problem = "multi_label_classification"

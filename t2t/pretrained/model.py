@@ -65,6 +65,11 @@ class Pretrained:
         """The Flax module: `module.apply({"params": model.params}, batch)`."""
         return build_model(self.config)
 
+    @property
+    def _problem(self) -> str | None:
+        """What labels of sequences are."""
+        return self.values.get("problem_type") or self.family.problem
+
     def __call__(self, *, output_hidden_states: bool = False, **arguments: Any) -> Result:
         """The outputs for arrays under transformers' names: `input_ids`, `attention_mask`, `token_type_ids`,
         `decoder_input_ids`, `labels` and what else the family reads.
@@ -83,7 +88,9 @@ class Pretrained:
         rows = len(np.asarray(next(v for v in arguments.values() if v is not None)))
         keep, memory = output_hidden_states or gives_mems, self._memory(mems, features)
         found, kept = _forward(self.params, features, memory, model=self.module, keep=keep)
-        loss = loss_of(found, labels, features, self.config, self.values)
+        loss = loss_of(found, labels, features, self.config, self._problem)
+        if loss is not None and self._problem == "probabilities" and self.config.labels == 1:
+            found = {name: array.reshape(-1) if name == "sequence" else array for name, array in found.items()}
         result = result_of(
             found, kept if output_hidden_states else None, self.config, self.family, loss, rows, features
         )
@@ -101,7 +108,7 @@ class Pretrained:
 
         def loss(params):
             found, _ = _outputs(self.module, params, features, memory)
-            value = loss_of(found, labels, features, self.config, self.values)
+            value = loss_of(found, labels, features, self.config, self._problem)
             if value is None:
                 raise DataError("loss_and_gradients needs labels: give labels=…, or what else the model learns from.")
             return value

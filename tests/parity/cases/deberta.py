@@ -1,10 +1,10 @@
 """DeBERTa and DeBERTa-v2 and v3, with all their heads."""
 
-from cases.case import IDS, Case, base, chosen, classified, masked_lm, measured, names, spanned, tagged
+from cases.case import IDS, Case, base, chosen, classified, labelled, masked_lm, measured, names, spanned, tagged
 
 _DEBERTA = {
-    **IDS, "vocab_size": 31, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12,
-    "max_position_embeddings": 20, "type_vocab_size": 0, "hidden_dropout_prob": 0.0, "layer_norm_eps": 1e-2,
+    **IDS, "vocab_size": 31, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 12, "max_position_embeddings": 20, "type_vocab_size": 0, "hidden_dropout_prob": 0.0, "layer_norm_eps": 1e-2,
     "attention_probs_dropout_prob": 0.0, "relative_attention": True, "pos_att_type": "p2c|c2p",
     "position_biased_input": False,
 }  # fmt: skip
@@ -57,5 +57,6 @@ CASES = {
     "deberta_v2_absolute": _second(relative_attention=False, pos_att_type=None, position_biased_input=True),
     "deberta_v3": _second(**_V3, num_hidden_layers=3, legacy=False),
     **_heads("deberta_v3", "DebertaV2", **_V3),
+    "deberta_v3_labels": _of("DebertaV2", "ForSequenceClassification", labelled, **_SMALL, **_V3, **names(4)),
     "deberta_v3_choice": _of("DebertaV2", "ForMultipleChoice", chosen, **_SMALL, **_V3),
 }  # fmt: skip
