@@ -4,9 +4,9 @@ from cases.case import IDS, Case, base, chosen, classified, labelled, masked_lm,
 
 _DEBERTA = {
     **IDS, "vocab_size": 31, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "intermediate_size": 12, "max_position_embeddings": 20, "type_vocab_size": 0, "hidden_dropout_prob": 0.0, "layer_norm_eps": 1e-2,
-    "attention_probs_dropout_prob": 0.0, "relative_attention": True, "pos_att_type": "p2c|c2p",
-    "position_biased_input": False,
+    "intermediate_size": 12, "max_position_embeddings": 20, "type_vocab_size": 0, "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0, "layer_norm_eps": 1e-2, "relative_attention": True,
+    "pos_att_type": "p2c|c2p", "position_biased_input": False,
 }  # fmt: skip
 _V3 = {"position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": ["c2p", "p2c"]}
 # Of heads, whose trunk the masked language models vouch for.
