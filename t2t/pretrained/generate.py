@@ -8,6 +8,7 @@ import numpy as np
 
 from t2t.errors import ConfigError, DataError, unknown
 from t2t.inference import DecodeConfig
+from t2t.inference.beam import NEVER
 from t2t.inference.programs import decode_batch
 from t2t.models import ModelConfig
 from t2t.models import build as build_model
@@ -84,11 +85,12 @@ def generate_ids(
         batch = (images if pixels else text) | {"decoder_inputs": prompt}
     decode = decode_config(settings, config, prompt.shape[1])
     rows = jnp.arange(len(inputs))
-    tokens, _ = decode_batch(params, batch, rows, model=build_model(config), decode=decode, eos_id=eos_ids)
+    tokens, scores = decode_batch(params, batch, rows, model=build_model(config), decode=decode, eos_id=eos_ids)
     count = tokens.shape[1]
     tokens = np.asarray(tokens).reshape(len(inputs) * count, -1)
     ends = np.isin(tokens, eos_ids)
     lengths = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, tokens.shape[1])
+    lengths *= np.asarray(scores).reshape(-1) > NEVER / 2  # nothing, where there are fewer hypotheses than beams
     fill = pad_id or (eos_ids[0] if eos_ids and decode.method == "beam" else 0)
     tokens = np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, fill)[:, : lengths.max()]
     return np.concatenate([np.repeat(prompt, count, axis=0), tokens], axis=1).astype(np.int32)

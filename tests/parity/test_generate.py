@@ -81,6 +81,12 @@ def test_what_the_decoder_begins_with_may_be_given():
     np.testing.assert_array_equal(again, generate(**given, max_new_tokens=4, decoder_input_ids=one[:, 1:3]))
 
 
+def test_where_there_are_fewer_hypotheses_than_beams_there_is_padding():
+    forced = {"max_new_tokens": 3, "num_beams": 2, "num_return_sequences": 2, "forced_bos_token_id": 2}
+    found = golden("bart").generate_ids(**inputs("bart"), **forced)
+    assert found.tolist() == [[2, 2], [2, 1]] * 3  # the start, and the end or padding
+
+
 def test_samples_differ_and_are_drawn_alike_from_a_seed():
     generate, given = golden("gpt2").generate_ids, inputs("gpt2")
     settings = dict(max_new_tokens=8, do_sample=True, top_k=0, temperature=2.0, num_return_sequences=5)
