@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     from t2t import folders
     from t2t.data import vocabulary as vocabularies
     from t2t.errors import UserError
-    from t2t.inference import TextModel
+    from t2t.inference import LabelModel, load
 
     target = pathlib.Path(_TARGET.value).expanduser()
     if (target / "config.json").exists():
@@ -45,8 +45,10 @@ def main(argv: list[str]) -> None:
     else:
         script.need(family=_FAMILY.value)
         step = _STEP.value if _STEP.value in (None, "best") else script.integer("step", _STEP.value)
-        run = TextModel.load(_SOURCE.value, step, report=script.say)
-        folders.save(target, run.config, run.params, family=_FAMILY.value, **options)
+        run = load(_SOURCE.value, step, report=script.say)
+        labels = run.labels if isinstance(run, LabelModel) else ()
+        values = {"id2label": {str(i): label for i, label in enumerate(labels)}} if labels else {}
+        folders.save(target, run.config, run.params, family=_FAMILY.value, values=values, **options)
         run.vocabulary.save_files(target)
     size = sum(file.stat().st_size for file in target.iterdir())
     script.say(f"{target}: a '{_FAMILY.value or family}' of {size / 1e6:,.1f} MB.")

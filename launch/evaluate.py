@@ -38,7 +38,8 @@ def main(argv: list[str]) -> None:
     import t2t
     from t2t.checkpoints import read_config
     from t2t.config import build
-    from t2t.inference import evaluate
+    from t2t.errors import UserError
+    from t2t.inference import TextModel, evaluate
     from t2t.training import RunConfig
 
     script.use_compilation_cache()
@@ -57,7 +58,11 @@ def main(argv: list[str]) -> None:
         "length_penalty": _LENGTH_PENALTY.value,
         "max_length": _MAX_LENGTH.value,
     }
-    decode = dataclasses.replace(model.decode, **{k: v for k, v in changes.items() if v is not None})
+    changes, decode = {k: v for k, v in changes.items() if v is not None}, None
+    if isinstance(model, TextModel):
+        decode = dataclasses.replace(model.decode, **changes)
+    elif changes:
+        raise UserError(f"This model answers with labels, not with text: leave out --{', --'.join(changes)}.")
     rows = []
     for task in _tasks(run):
         with script.progress(task.name, None) as progress:

@@ -46,6 +46,8 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Prompts at a time.")
 def main(argv: list[str]) -> None:
     script.need(workdir=_WORKDIR.value)
     import t2t
+    from t2t.errors import UserError
+    from t2t.inference import TextModel
 
     script.use_compilation_cache()
     prompts = _prompts()
@@ -71,13 +73,21 @@ def main(argv: list[str]) -> None:
         "max_length": _MAX_LENGTH.value,
         "seed": _SEED.value,
     }
+    changes = {k: v for k, v in changes.items() if v is not None}
     with script.progress("generating", len(prompts)) as progress:
-        found = model.generate_all(prompts, progress=progress, **{k: v for k, v in changes.items() if v is not None})
+        if isinstance(model, TextModel):
+            found = model.generate_all(prompts, progress=progress, **changes)
+        elif changes:
+            raise UserError(f"This model answers with labels, not with text: leave out --{', --'.join(changes)}.")
+        else:
+            found = [[(answer, None)] for answer in model.predict(prompts, progress=progress)]
     jsonl = (_FORMAT.value or ("jsonl" if (_OUTPUT.value or "").endswith(".jsonl") else "text")) == "jsonl"
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(open(_OUTPUT.value, "w", encoding="utf-8")) if _OUTPUT.value else sys.stdout
         for prompt, answers in zip(prompts, found):
-            row = {"prompt": prompt, "answer": answers[0][0], "score": answers[0][1]}
+            row = {"prompt": prompt, "answer": answers[0][0]}
+            if answers[0][1] is not None:
+                row["score"] = answers[0][1]
             if len(answers) > 1:
                 row["alternatives"] = [{"answer": a, "score": s} for a, s in answers[1:]]
             print(json.dumps(row, ensure_ascii=False) if jsonl else answers[0][0], file=out)

@@ -14,8 +14,8 @@ __all__ = ["__version__", "load", "save"]
 
 
 def load(folder: str, step: int | str | None = None, **settings: Any):
-    """A model: of a run's workdir a `t2t.inference.TextModel` (see `TextModel.load`), of a folder in Hugging Face's
-    format a `t2t.pretrained.Pretrained` (see `t2t.pretrained.load`).
+    """A model: of a run's workdir a `t2t.inference.TextModel`, or a `LabelModel` that predicts (see `inference.load`);
+    of a folder in Hugging Face's format a `t2t.pretrained.Pretrained` (see `t2t.pretrained.load`).
 
     Args:
       step: of a run's checkpoint.
@@ -23,9 +23,9 @@ def load(folder: str, step: int | str | None = None, **settings: Any):
     from t2t import folders
 
     if not folders.is_folder(folder):
-        from t2t.inference import TextModel
+        from t2t import inference
 
-        return TextModel.load(folder, step, **settings)
+        return inference.load(folder, step, **settings)
     from t2t import pretrained
     from t2t.errors import DataError
 

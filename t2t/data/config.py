@@ -16,11 +16,16 @@ class DataConfig:
 
     train: str = ""  # the user's own file, or parallel ones: "train.en,train.de"
     validation: str = ""  # likewise; without it a twentieth of `train` is held out (at most 2,000 examples)
-    format: str = "auto"  # of the files: auto (by suffix), tsv, csv, jsonl, text, parallel
+    format: str = "auto"  # of the files: auto (by suffix), tsv, csv, jsonl, text, parallel, conll, squad
     inputs: str = "inputs"  # the column of the inputs; "" for none (language models)
     targets: str = "targets"  # the column of the targets
+    pair: str = (
+        ""  # the column of a second text: encoders read it as the second of a pair, other models after the first
+    )
     prefix: str = ""  # put before every input, e.g. "translate English to German: "
-    metrics: tuple[str, ...] = ("exact_match",)  # of generated text, by name; see t2t.tasks.metrics
+    metrics: tuple[str, ...] = (
+        "exact_match",
+    )  # of answers, by name, see t2t.tasks.metrics; of format squad it is squad
     objective: Literal["", "causal_lm", "prefix_lm", "span_corruption", "masked_lm"] = (
         ""  # what plain text (`targets`) is turned into
     )
@@ -32,6 +37,8 @@ class DataConfig:
 
     inputs_length: int = 512
     targets_length: int = 128
+    labels: tuple[str, ...] = ()  # of a model that answers with them; (): the task's, or those that its targets hold
+    stride: int = 128  # of spans: windows of a long context begin so many tokens one after the other
     too_long: Literal["error", "skip", "trim"] = "trim"  # of longer examples; they are counted and reported whichever
     prefix_attention: bool = True  # decoder-only models: the inputs see each other both ways (prefix LM)
     loss_on_inputs: bool = False  # decoder-only models: learn the inputs too, not the targets alone
@@ -48,7 +55,7 @@ class DataConfig:
             raise ConfigError(f"format: {unknown('format', self.format, FORMATS)}")
         if self.validation and not self.train:
             raise ConfigError("validation names a file but train names none: give both, or train alone.")
-        for name in ("inputs_length", "targets_length", "shards", "prefetch"):
+        for name in ("inputs_length", "targets_length", "stride", "shards", "prefetch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")
         if self.workers < 0:

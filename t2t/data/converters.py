@@ -141,7 +141,47 @@ class EncoderConverter:
         }
 
 
-Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelConverter:
+    """`inputs` with their `types` to the encoder, one example a row; `targets` and `loss_weights` as they are, one or
+    several of a row.
+
+    Attributes:
+      of_tokens: whether targets and weights are as long as the inputs, one for each token.
+    """
+
+    inputs_length: int
+    of_tokens: bool = False
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        return (self.inputs_length,)
+
+    def sizes(self, example: Example) -> tuple[int, ...]:
+        return (len(example["inputs"]),)
+
+    def trim(self, example: Example, limits: Sequence[int]) -> Example:
+        names = ("inputs", "types", *(("targets", "loss_weights") if self.of_tokens else ()))
+        return {**example, **{name: _cut(example[name], limits[0]) for name in names}}
+
+    def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
+        inputs, segments, positions = _lay_out(rows, "inputs", lengths[0])
+        batch = {
+            "encoder_inputs": inputs,
+            "encoder_segments": segments,
+            "encoder_positions": positions,
+            "encoder_types": _lay_out(rows, "types", lengths[0])[0],
+        }
+        for name in ("targets", "loss_weights"):
+            some = np.asarray(next(row[0][name] for row in rows if row))
+            if self.of_tokens:
+                batch[name] = _lay_out(rows, name, lengths[0], some.dtype)[0]
+            else:
+                batch[name] = np.stack([row[0][name] if row else np.zeros_like(some) for row in rows])
+        return batch
+
+
+Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter | LabelConverter
 
 
 def shift_right(targets: np.ndarray, segments: np.ndarray, start_id: int) -> np.ndarray:

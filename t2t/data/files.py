@@ -7,6 +7,7 @@
 | jsonl | a JSON object on a line | .jsonl, .json, .ndjson |
 | text | a line, as column `text` | .txt, any other |
 | parallel | line i of each of several files | "a.en,a.de" |
+| conll, squad | see `annotated` | .conll; .json where it is asked for |
 """
 
 import csv
@@ -16,11 +17,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from t2t.data.annotated import Conll, Squad
 from t2t.data.lines import Lines
 from t2t.errors import DataError, unknown
 
-FORMATS = ("auto", "tsv", "csv", "jsonl", "text", "parallel")
-_SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
+FORMATS = ("auto", "tsv", "csv", "jsonl", "text", "parallel", "conll", "squad")
+_SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".conll": "conll"}
 
 
 def open_file(path: str, columns: Sequence[str], format: str = "auto") -> Sequence[dict[str, Any]]:
@@ -42,7 +44,8 @@ def open_file(path: str, columns: Sequence[str], format: str = "auto") -> Sequen
     if format == "auto":
         suffixes = [s for s in pathlib.Path(path).suffixes if s != ".gz"]
         format = _SUFFIXES.get(suffixes[-1], "text") if suffixes else "text"
-    return {"tsv": Tsv, "csv": Csv, "jsonl": Jsonl, "text": Text}[format](path, columns)
+    kinds = {"tsv": Tsv, "csv": Csv, "jsonl": Jsonl, "text": Text, "conll": Conll, "squad": Squad}
+    return kinds[format](path, columns)
 
 
 def _check_columns(path: Any, found: Sequence[str], wanted: Sequence[str], where: str = "") -> None:

@@ -1,10 +1,10 @@
-"""How well a model does a task: the loss of its targets, and its generated answers on the task's own terms."""
+"""How well a model does a task: the loss of its targets, and its answers on the task's own terms."""
 
 import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from t2t.checkpoints.digests import write_atomically
 from t2t.errors import DataError, unknown
 from t2t.inference.config import DecodeConfig
-from t2t.inference.text_model import Progress, TextModel
+from t2t.inference.label_model import LabelModel
+from t2t.inference.text_model import TextModel
+from t2t.inference.trained import Progress
 from t2t.tasks import Task
 
 
@@ -23,7 +25,7 @@ class Evaluation:
     Attributes:
       task, split: of what.
       metrics: `loss` (nats a token), `perplexity`, `token_accuracy` (%), and the task's own; of consecutive segments
-        `bits_per_byte`.
+        `bits_per_byte`; of labels `loss` (of numbers the mean squared error) and `label_accuracy` (%).
       examples: how many; of consecutive segments how many documents, or stretches of one long text.
       predictions: a dict for each example: inputs, target, prediction.
     """
@@ -50,7 +52,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: TextModel,
+    model: TextModel | LabelModel,
     task: Task,
     split: str | None = None,
     *,
@@ -72,6 +74,8 @@ def evaluate(
     split = split or task.evaluation_split
     if split not in task.splits:
         raise DataError(f"Task '{task.name}': {unknown('split', split, task.splits)}")
+    if isinstance(model, LabelModel):
+        return evaluate_labels(model, task, split, limit=limit, data_dir=data_dir, progress=progress)
     if model.consecutive:
         return evaluate_documents(model, task, split, limit=limit, data_dir=data_dir)
     texts, examples = task.evaluation_examples(
@@ -79,18 +83,44 @@ def evaluate(
     )
     metrics = token_metrics(model.score_examples(examples))
     predictions: list[dict[str, Any]] = []
-    functions = task.metric_functions()
-    if functions:
+    if task.metrics:
         found = model.decode_examples(examples, decode or model.decode, progress)
-        generated = [model.vocabulary.decode(tokens[0]) for tokens, _ in found]
-        targets = [task.postprocess(t["targets"], t, True) for t in texts]
-        answers = [task.postprocess(g, t, False) for g, t in zip(generated, texts)]
-        for function in functions:
-            metrics |= function(targets, answers)
-        predictions = [
-            {"inputs": t["inputs"], "target": t["targets"], "prediction": g} for t, g in zip(texts, generated)
-        ]
+        own, predictions = judged(task, texts, [model.vocabulary.decode(tokens[0]) for tokens, _ in found])
+        metrics |= own
     return Evaluation(task.name, split, metrics, len(examples), predictions)
+
+
+def judged(
+    task: Task, texts: Sequence[Mapping[str, Any]], answers: Sequence[str]
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """The task's own metrics of the answers to its texts; and the predictions that `Evaluation` holds."""
+    targets = [task.postprocess(t["targets"], t, True) for t in texts]
+    values = [task.postprocess(a, t, False) for a, t in zip(answers, texts)]
+    metrics: dict[str, float] = {}
+    for function in task.metric_functions():
+        metrics |= function(targets, values)
+    return metrics, [{"inputs": t["inputs"], "target": t["targets"], "prediction": a} for t, a in zip(texts, answers)]
+
+
+def evaluate_labels(
+    model: LabelModel,
+    task: Task,
+    split: str,
+    *,
+    limit: int | None = None,
+    data_dir: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Evaluation:
+    """`evaluate` of a model that answers with labels, numbers, tags or spans."""
+    texts = task.evaluation_texts(split, data_dir=data_dir, limit=limit)
+    found = model.answers(texts, progress)
+    logp, right = (np.concatenate([s[i] for _, scores in found for s in scores]) for i in (1, 2))
+    metrics = {}
+    if len(logp):  # hidden targets have none
+        metrics["loss"] = -float(np.mean(logp, dtype=np.float64))
+        metrics["label_accuracy"] = 100.0 * float(right.mean())
+    own, predictions = judged(task, texts, [answer for answer, _ in found])
+    return Evaluation(task.name, split, metrics | own, len(texts), predictions)
 
 
 def evaluate_documents(

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from t2t.data.converters import Converter, DecoderConverter, EncoderConverter, EncoderDecoderConverter
+from t2t.data.converters import Converter, DecoderConverter, EncoderConverter, EncoderDecoderConverter, LabelConverter
 from t2t.models import ModelConfig
+from t2t.tasks.labelling import LABELLED
 
 
 def buckets_up_to(limit: int) -> tuple[int, ...]:
@@ -14,7 +15,9 @@ def buckets_up_to(limit: int) -> tuple[int, ...]:
 def make_converter(
     config: ModelConfig, inputs_length: int, targets_length: int, prefix_attention: bool, loss_on_inputs: bool = False
 ) -> Converter:
-    """The converter of an architecture."""
+    """The converter of an architecture and its first output."""
+    if config.outputs[:1] and config.outputs[0] in LABELLED:
+        return LabelConverter(inputs_length=inputs_length, of_tokens=config.outputs[0] == "tagging")
     if config.architecture == "encoder":
         return EncoderConverter(inputs_length=inputs_length)
     if config.architecture == "decoder":

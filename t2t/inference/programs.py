@@ -114,6 +114,19 @@ def score_batch(params: Any, batch: Mapping[str, jax.Array], *, model: nn.Module
     return token_scores(model.apply({"params": params}, batch), batch)
 
 
+@functools.partial(jax.jit, static_argnames=("model",))
+def label_batch(
+    params: Any, batch: Mapping[str, jax.Array], *, model: nn.Module
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The logits of labels, float32 [b c], of tokens [b n c], of spans [b 2 n]; and what `score_batch` returns of
+    them. A number has the squared error for a negative log-probability."""
+    logits = model.apply({"params": params}, batch)
+    if not model.config.gives_number:
+        return logits, *token_scores(logits, batch)
+    error, counted = logits[..., 0] - batch["targets"], batch["loss_weights"] > 0
+    return logits, jnp.where(counted, -jnp.square(error), 0.0), (jnp.abs(error) < 0.5) & counted
+
+
 def token_scores(logits: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
     """What `score_batch` returns, of the logits [b n v] of a batch."""
     label = jnp.take_along_axis(logits, batch["targets"][..., None], axis=-1)[..., 0]

@@ -1,107 +1,54 @@
 """A trained model that takes text and gives text."""
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from flax import linen as nn
 
-from t2t.checkpoints import best_step, read_config, read_meta, restore_params
 from t2t.config import build as build_config
 from t2t.data.converters import Converter, EncoderDecoderConverter
 from t2t.data.loader import evaluation_batches
-from t2t.data.vocabulary import Vocabulary
-from t2t.data.vocabulary import load as load_vocabulary
-from t2t.errors import CheckpointError, DataError
+from t2t.errors import DataError
 from t2t.inference.config import DecodeConfig
 from t2t.inference.consecutive import score_documents
 from t2t.inference.layout import buckets_up_to, left_padded, make_converter
 from t2t.inference.programs import decode_batch, score_batch
-from t2t.models import ModelConfig, abstract_params
+from t2t.inference.trained import Progress, Trained, fetch
 from t2t.models import build as build_model
-
-Progress = Callable[[int, int], None]  # examples done, of how many
 
 
 @dataclasses.dataclass
-class TextModel:
+class TextModel(Trained):
     """A model with its parameters and vocabulary.
 
     Attributes:
-      config: of the model.
-      params: unboxed.
-      vocabulary: of inputs and targets.
-      inputs_length, targets_length: the limits it was trained with; longer inputs are cut, and it is said.
+      targets_length: the limit it was trained with; longer targets are cut, and it is said.
       prefix_attention: of decoder-only models: whether prompts see each other both ways.
       continues: of decoder-only models: whether they learned from text without inputs. A prompt is then the beginning
         of a text: no end of sequence after it, read in one direction, and of a long one the last tokens are kept.
-      prefix: put before every input, as in training.
       consecutive: whether it learned from consecutive segments of `targets_length` tokens.
       decode: how to generate when nothing else is said.
-      batch_size: rows of a batch.
-      report: is told, in words, what a person should know.
-      place: puts a batch onto devices.
     """
 
-    config: ModelConfig
-    params: Any
-    vocabulary: Vocabulary
-    inputs_length: int = 512
     targets_length: int = 128
     prefix_attention: bool = True
     continues: bool = False
     consecutive: bool = False
-    prefix: str = ""
     decode: DecodeConfig = DecodeConfig()
-    batch_size: int = 32
-    report: Callable[[str], None] = print
-    place: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]] = staticmethod(lambda batch: batch)
 
     @classmethod
-    def load(cls, workdir: str | pathlib.Path, step: int | str | None = None, **settings: Any) -> "TextModel":
-        """The model of a run.
-
-        Args:
-          workdir: of the run.
-          step: of the checkpoint: a number, "best" (by the run's own measure), or None for the newest.
-          **settings: attributes to set, e.g. batch_size.
-
-        Raises:
-          CheckpointError: no run there, no such checkpoint, a damaged one, or a vocabulary that is not the model's.
-        """
-        workdir = pathlib.Path(workdir).expanduser()
-        run = read_config(workdir)
-        config = build_config(ModelConfig, run["model"], "config.model")
-        vocabulary = load_vocabulary(workdir / "vocabulary")
-        check_vocabulary(config, vocabulary, workdir)
-        if step == "best":
-            metric = run["train"]["best_metric"]
-            step = best_step(workdir / "checkpoints", metric, 1.0 if run["train"]["best_is_smallest"] else -1.0)
-            if step is None:
-                raise CheckpointError(
-                    f"No checkpoint in {workdir} was saved with an evaluation's '{metric}', by which the run "
-                    "tells its best: take the newest (no step), or name a step."
-                )
-        params = nn.meta.unbox(abstract_params(config))
-        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), params)
-        params, step = restore_params(workdir / "checkpoints", params, step=step, report=settings.get("report", print))
-        meta = read_meta(workdir / "checkpoints", step)
-        check_fingerprint(vocabulary, workdir, meta)
+    def _known(cls, run: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         data = run["data"]
-        known = {
-            "inputs_length": data["inputs_length"],
+        return {
+            **super()._known(run, meta),
             "targets_length": data["targets_length"],
-            "prefix": data["prefix"],
             "prefix_attention": data["prefix_attention"],
             "consecutive": data.get("consecutive", False),
             "continues": meta["continues"],
             "decode": build_config(DecodeConfig, run["decode"], "config.decode"),
         }
-        return cls(config=config, params=params, vocabulary=vocabulary, **{**known, **settings})
 
     @property
     def module(self) -> nn.Module:
@@ -276,44 +223,8 @@ class TextModel:
             return {"encoder_inputs": inputs, "encoder_segments": segments}
         return left_padded(inputs, segments, both_ways=self._prompt_both_ways, start_id=self.config.start_id)
 
-    def _rows(self, count: int) -> int:
-        """Rows of a batch: no more than there are examples, rounded up so that few programs are compiled."""
-        return (
-            min(self.batch_size, max(1 << (count - 1).bit_length(), 1))
-            if self.place is TextModel.place
-            else self.batch_size
-        )
-
     def _too_long(self, count: int) -> None:
         self.report(
             f"{count} examples are longer than {self.inputs_length} (inputs) or {self.targets_length} (targets) "
             "tokens and were cut."
         )
-
-
-def check_vocabulary(config: ModelConfig, vocabulary: Vocabulary, where: Any) -> None:
-    """Raises CheckpointError where the vocabulary has ids that the model's table does not."""
-    if vocabulary.size > config.vocab_size:
-        raise CheckpointError(
-            f"The vocabulary of {where} has {vocabulary.size:,} ids, and the model's table {config.vocab_size:,} "
-            "rows: it is not the one the model was trained with. Restore vocabulary/ in the workdir."
-        )
-
-
-def check_fingerprint(vocabulary: Vocabulary, workdir: pathlib.Path, meta: Mapping[str, Any]) -> None:
-    """Raises CheckpointError where a checkpoint was trained with a vocabulary other than the one beside it."""
-    if meta["vocabulary"] != vocabulary.fingerprint():
-        raise CheckpointError(
-            f"{workdir / 'vocabulary'} is not the vocabulary that step {meta['step']} was trained with: its "
-            f"fingerprint is {vocabulary.fingerprint()}, expected {meta['vocabulary']}. Restore vocabulary/ in the "
-            "workdir."
-        )
-
-
-def fetch(arrays: Any) -> Any:
-    """Device arrays as NumPy, those of other hosts' devices included."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        return jax.tree.map(lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), arrays)
-    return jax.tree.map(np.asarray, arrays)

@@ -48,6 +48,8 @@ def build(config: ModelConfig) -> nn.Module:
         raise ConfigError(
             "vocab_size: expected at least 1 to build a model, found 0: give it, or let a run fill it in."
         )
+    if not config.labels and {"sequence", "tagging"} & set(config.outputs):
+        raise ConfigError("labels: expected at least 1 to build a model, found 0: give it, or let a run fill it in.")
     return ARCHITECTURES[config.architecture](config)
 
 

@@ -73,7 +73,7 @@ class ModelConfig(LayerConfig):
     )
 
     outputs: tuple[Output, ...] = ("vocabulary",)  # read off the states, see `models.heads`; () for states alone
-    labels: int = 2  # of "sequence" and "tagging"
+    labels: int = 2  # of "sequence" and "tagging"; 1: a number; 0: the task's, filled in by a run
     labels_bias: bool = True  # in the last projection of all outputs but "vocabulary"
     pooler: Literal["", Activation] = ""  # a dense layer with this activation on the state that stands for the sequence
     pooler_width: int | None = None  # of what it gives; None: width
@@ -131,8 +131,8 @@ class ModelConfig(LayerConfig):
             raise ConfigError(f"embedding_mask is of architecture 'encoder', found '{self.architecture}'.")
         if len(set(self.outputs)) < len(self.outputs):
             raise ConfigError(f"outputs: expected each once, found {self.outputs}.")
-        if self.labels < 1:
-            raise ConfigError(f"labels: expected at least 1, found {self.labels}.")
+        if self.labels < 0:
+            raise ConfigError(f"labels: expected at least 1, or 0 for the task's own, found {self.labels}.")
         if self.convolution and self.architecture == "decoder":
             raise ConfigError("convolution sees what comes after a token, found architecture 'decoder': make it 0.")
         self._check_adaptive()
@@ -147,6 +147,11 @@ class ModelConfig(LayerConfig):
                 "query_stream is of architecture 'encoder', with positions 'none', 'learned' or 'sinusoidal'; found "
                 f"'{self.architecture}' and '{self.positions}': make it False."
             )
+
+    @property
+    def gives_number(self) -> bool:
+        """Whether the first output is a number, not one of several classes."""
+        return self.outputs[:1] == ("sequence",) and self.labels == 1
 
     @property
     def table_width(self) -> int:

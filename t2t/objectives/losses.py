@@ -14,9 +14,9 @@ def cross_entropy(
     z-loss adds `z_loss`·logsumexp², which keeps logits from drifting (Mesh TensorFlow; T5 used 1e-4).
 
     Args:
-      logits: [b n v].
-      targets: int [b n].
-      weights: [b n].
+      logits: [… v]: of tokens [b n v].
+      targets: int […].
+      weights: […].
 
     Returns:
       The weighted sum of losses, float32, and sums to report: `nll` (cross entropy alone, unsmoothed), `correct`,
@@ -38,3 +38,13 @@ def cross_entropy(
         "correct": jnp.sum(correct * weights),
         "weights": jnp.sum(weights),
     }
+
+
+def squared_error(numbers: jax.Array, targets: jax.Array, weights: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """What `cross_entropy` returns, of numbers: numbers, targets and weights float [b]. `nll` is the squared error, and
+    a number is correct that is less than a half away."""
+    weights = weights.astype(jnp.float32)
+    error = numbers.astype(jnp.float32) - targets
+    loss = jnp.sum(jnp.square(error) * weights)
+    correct = jnp.sum((jnp.abs(error) < 0.5) * weights)
+    return loss, {"nll": loss, "correct": correct, "weights": jnp.sum(weights)}

@@ -9,6 +9,7 @@ from t2t.data.config import DataConfig
 from t2t.data.files import open_file
 from t2t.data.sources import FunctionSource, Slice
 from t2t.errors import DataError, unknown
+from t2t.tasks.formats.spans import any_answer, extractive
 from t2t.tasks.metrics import TEXT_METRICS
 from t2t.tasks.objective import Objective
 from t2t.tasks.task import Task
@@ -28,7 +29,7 @@ def from_files(config: DataConfig, name: str = "files") -> Task:
         if metric not in TEXT_METRICS:
             raise DataError(f"data.metrics: {unknown('metric of text', metric, TEXT_METRICS)}")
     plain = config.objective and config.inputs == "inputs"
-    columns = tuple(c for c in ("" if plain else config.inputs, config.targets) if c)
+    columns = tuple(c for c in ("" if plain else config.inputs, config.pair, config.targets) if c)
     if plain and config.targets == "targets":
         columns = ("text",)
     train = open_file(config.train, columns, config.format)
@@ -44,6 +45,8 @@ def from_files(config: DataConfig, name: str = "files") -> Task:
         validation = Slice(train, np.sort(order[:held_out]).tolist())
         train = Slice(train, np.sort(order[held_out:]).tolist())
     source = FunctionSource({"train": _Constant(train), "validation": _Constant(validation)})
+    if config.format == "squad":
+        return Task(name=name, source=source, preprocessors=(extractive,), metrics=("squad",), postprocess=any_answer)
     return Task(
         name=name,
         source=source,
@@ -65,11 +68,12 @@ class _Constant:
 
 @dataclasses.dataclass(frozen=True)
 class _Columns:
-    """The named columns as inputs, with their prefix, and targets."""
+    """The named columns as inputs, one or two texts with their prefix, and targets."""
 
     columns: tuple[str, ...]
     prefix: str
 
     def __call__(self, example: Mapping[str, str]) -> Mapping[str, str]:
-        inputs = example[self.columns[0]] if len(self.columns) > 1 else ""
-        return {"inputs": self.prefix + inputs, "targets": example[self.columns[-1]]}
+        texts = [example[name] for name in self.columns[:-1]] or [""]
+        texts[0] = self.prefix + texts[0]
+        return {"inputs": " ".join(texts), "texts": texts, "targets": example[self.columns[-1]]}

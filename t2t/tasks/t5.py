@@ -79,6 +79,7 @@ def _labelled(name: str, dataset: str, row: tuple) -> Task:
         preprocessors=(labels.Labelled(word, names, features),),
         metrics=metrics,
         postprocess=labels.LabelIndex(names),
+        labels=names,
         evaluation_split="validation_matched" if "validation_matched" in splits else "validation",
     )
 
@@ -112,6 +113,7 @@ register(
         source=TfdsSource("super_glue/axb:1.0.2", TEST),
         preprocessors=(labels.axb, labels.Labelled("rte", ENTAILMENT2)),
         postprocess=labels.LabelIndex(ENTAILMENT2),
+        labels=ENTAILMENT2,
     )
 )
 register(
@@ -121,6 +123,7 @@ register(
         preprocessors=(labels.multirc,),
         metrics=("multirc_f1", "multirc_exact"),
         postprocess=labels.multirc_value,
+        labels=("False", "True"),
     )
 )
 register(

@@ -27,6 +27,7 @@ from t2t.data.sources import Expanded, Mapped, Source
 from t2t.data.stream import Part
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import DataError
+from t2t.tasks.labelling import Labelling
 from t2t.tasks.metrics import METRICS, Metric
 from t2t.tasks.objective import Chunks, Objective, tokenise
 
@@ -53,6 +54,7 @@ class Task:
       metrics: names of `tasks.metrics.METRICS`, or functions (targets, predictions) → {name: value}.
       postprocess: (text, example, is_target) → what the metrics compare, for targets and predictions alike.
       objective: for tasks that learn from plain text in `targets` (language models, span corruption).
+      labels: that targets are one of, where there are no others: a model with the output "sequence" has as many.
       vocabulary: of a run that names none: see `DataConfig.vocabulary`.
       evaluation_split: what evaluation during training reads, where there is such a split.
     """
@@ -64,6 +66,7 @@ class Task:
     metrics: tuple[str | Metric, ...] = ()
     postprocess: Callable[[str, Example, bool], Any] = identity
     objective: Objective | None = None
+    labels: tuple[str, ...] = ()
     vocabulary: str = ""
     evaluation_split: str = "validation"
 
@@ -98,6 +101,11 @@ class Task:
                 )
         return example
 
+    def targets(self, example: Example) -> str:
+        """A raw example's targets as plain text ("" where it is left out)."""
+        text = self.text(example, np.random.default_rng(0))
+        return "" if text is None else text["targets"]
+
     def part(
         self,
         split: str,
@@ -107,19 +115,23 @@ class Task:
         rate: float = 1.0,
         data_dir: str | None = None,
         stretches: int = 0,
+        labelling: Labelling | None = None,
     ) -> Part:
         """The task as one part of a training stream.
 
         Args:
+          labelling: what a model learns of it that answers otherwise than with text. Of an example in several windows
+            one is drawn, anew in every epoch.
           stretches: where it is given, examples are whole documents, or one long text cut into so many, to be read in
             consecutive segments.
         """
         raw = self.raw(split, data_dir)
         if stretches:
             documents = self._causal().documents
-            return Part(Chunks(Mapped(raw, _Text(self)), vocabulary, 1, documents, stretches), _whole, rate)
+            return Part(Chunks(Mapped(raw, self.targets), vocabulary, 1, documents, stretches), _whole, rate)
         if self.objective is None:
-            return Part(raw, _Tokenised(self, vocabulary), rate)
+            function = _Labelled(self, vocabulary, labelling) if labelling else _Tokenised(self, vocabulary)
+            return Part(raw, function, rate)
         chunks = self._chunks(raw, vocabulary, lengths)
         return Part(chunks, _Objective(self.objective, vocabulary, chunks.length), rate)
 
@@ -134,13 +146,11 @@ class Task:
     ) -> tuple[list[Example], list[Example]]:
         """All examples of a split (or the first `limit`) in order, as text and tokenised. Random choices are fixed
         ones."""
-        raw = self.raw(split, data_dir)
         if self.objective is None:
-            count = len(raw) if limit is None else min(limit, len(raw))
-            texts = [self.text(raw[i], np.random.default_rng(i)) for i in range(count)]
-            texts = [t for t in texts if t is not None]
+            texts = self.evaluation_texts(split, data_dir=data_dir, limit=limit)
             examples = [tokenise(t, vocabulary) for t in texts]
         else:
+            raw = self.raw(split, data_dir)
             chunks = self._chunks(raw, vocabulary, lengths)
             count = len(chunks) if limit is None else min(limit, len(chunks))
             examples = [
@@ -148,9 +158,19 @@ class Task:
                 for i in range(count)
             ]
             texts = [{k: vocabulary.decode(e[k]) for k in ("inputs", "targets")} for e in examples]
-        if not examples:
+        return self._some(texts, split), examples
+
+    def evaluation_texts(self, split: str, *, data_dir: str | None = None, limit: int | None = None) -> list[Example]:
+        """All examples of a split (or the first `limit`) in order, as text."""
+        raw = self.raw(split, data_dir)
+        count = len(raw) if limit is None else min(limit, len(raw))
+        texts = [t for i in range(count) if (t := self.text(raw[i], np.random.default_rng(i))) is not None]
+        return self._some(texts, split)
+
+    def _some(self, texts: list[Example], split: str) -> list[Example]:
+        if not texts:
             raise DataError(f"Task '{self.name}', split '{split}': no example is left after the preprocessors.")
-        return texts, examples
+        return texts
 
     def evaluation_documents(
         self,
@@ -167,7 +187,7 @@ class Task:
         Args:
           limit: no more documents or lines than make so many tokens.
         """
-        objective, texts = self._causal(), Mapped(self.raw(split, data_dir), _Text(self))
+        objective, texts = self._causal(), Mapped(self.raw(split, data_dir), self.targets)
         documents, size, tokens = [], 0, 0
         for i in range(len(texts)):
             if limit is not None and tokens >= limit:
@@ -201,7 +221,7 @@ class Task:
         return self.objective
 
     def _chunks(self, raw: Sequence[Example], vocabulary: Vocabulary, lengths: tuple[int, int]) -> Chunks:
-        texts = Mapped(raw, _Text(self))
+        texts = Mapped(raw, self.targets)
         return Chunks(texts, vocabulary, self.objective.raw_length(*lengths), self.objective.documents)
 
 
@@ -224,6 +244,25 @@ class _Tokenised:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Labelled:
+    """Raw example → one of its windows, for the stream."""
+
+    task: Task
+    vocabulary: Vocabulary
+    labelling: Labelling
+
+    def __call__(self, example, generator):
+        text = self.task.text(example, generator)
+        if text is None:
+            return None
+        try:
+            windows = self.labelling.examples(text, self.vocabulary, True)
+        except DataError as error:
+            raise DataError(f"Task '{self.task.name}': {error}") from None
+        return windows[int(generator.integers(len(windows)))] if windows else None
+
+
+@dataclasses.dataclass(frozen=True)
 class _Objective:
     """A chunk of tokens → inputs and targets, for the stream."""
 
@@ -238,14 +277,3 @@ class _Objective:
 def _whole(tokens, generator):
     """A document as an example, for the stream."""
     return {"targets": tokens}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Text:
-    """Raw example → its targets as plain text ("" where it is left out)."""
-
-    task: Task
-
-    def __call__(self, example):
-        text = self.task.text(example, np.random.default_rng(0))
-        return "" if text is None else text["targets"]

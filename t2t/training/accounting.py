@@ -36,8 +36,8 @@ KG_CO2_PER_KWH = 0.954 * 0.45359237  # 0.954 pounds, the average of power in the
 
 
 def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_length: int) -> float:
-    """FLOPs of a forward pass over rows of these lengths, padding included: what the devices compute. Of a pattern the
-    pairs that it allows are counted."""
+    """FLOPs of a forward pass over rows of these lengths, padding included: what the devices compute, but for heads of
+    a few labels. Of a pattern the pairs that it allows are counted."""
     d, inner, v = config.width, config.heads * (config.head_width + config.output_width), config.vocab_size
     n, m = encoder_length, decoder_length
     sizes = sizes_of(config)
@@ -57,9 +57,11 @@ def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_
     if config.architecture == "encoder-decoder":
         cross = config.cross_attention.flops(m, n, sizes, causal=False)
         total += config.decoder_layers * (2 * d * inner * (n + m) + cross)
-    logits = 2 * config.table_width * v if config.tie_logits else 2 * d * v
-    logits += 2 * d * config.table_width if config.logits_transform else 0
-    return batch * (total + logits * (m if config.decoder_layers else n))
+    if "vocabulary" in config.outputs:
+        logits = 2 * config.table_width * v if config.tie_logits else 2 * d * v
+        logits += 2 * d * config.table_width if config.logits_transform else 0
+        total += logits * (m if config.decoder_layers else n)
+    return batch * total
 
 
 def step_flops(config: ModelConfig, batch: dict[str, Any]) -> float:

@@ -7,6 +7,7 @@ from t2t.data import DataConfig
 from t2t.errors import ConfigError
 from t2t.inference import DecodeConfig
 from t2t.models import ModelConfig
+from t2t.tasks.labelling import LABELLED
 from t2t.training.optimizers import AdamW, OptimizerConfig
 from t2t.training.schedules import ScheduleConfig
 
@@ -98,7 +99,33 @@ class RunConfig:
                 "them) or --config.data.train=FILE."
             )
         self._check_memory()
+        self._check_outputs()
         self.decode.of(self.model)
+
+    def _check_outputs(self) -> None:
+        """Holds what is read off the states and the data it needs together."""
+        outputs, learned = self.model.outputs, ("vocabulary", *LABELLED)
+        if not outputs or outputs[0] not in learned:
+            raise ConfigError(
+                f"A run learns the first of model.outputs, one of {', '.join(learned)}, found {outputs}: put it first."
+            )
+        if outputs[0] == "vocabulary":
+            return
+        if self.model.architecture != "encoder":
+            raise ConfigError(
+                f"model.outputs {outputs} are learned by an 'encoder', found model.architecture "
+                f"'{self.model.architecture}': set model.outputs to ('vocabulary',), or take an encoder."
+            )
+        if self.data.packing:
+            raise ConfigError(
+                f"data.packing puts several examples into a row, and model.outputs {outputs} answer one a row: set "
+                "data.packing to False."
+            )
+        if self.model.gives_number and (self.train.label_smoothing or self.train.z_loss):
+            raise ConfigError(
+                "train.label_smoothing and train.z_loss are of classes, found model.labels 1, which is a number: set "
+                "them to 0."
+            )
 
     def _check_memory(self) -> None:
         """Holds a memory and the data it needs together."""

@@ -15,10 +15,11 @@ import numpy as np
 from t2t.checkpoints.digests import write_atomically
 from t2t.config import difference
 from t2t.errors import ConfigError, UserError
-from t2t.inference import TextModel, evaluate
+from t2t.inference import LabelModel, TextModel, evaluate
 from t2t.training.accounting import footprint, peak_flops, step_flops
 from t2t.training.config import RunConfig
 from t2t.training.distributed import Interrupted, Interruption, gather_position
+from t2t.training.labels import labelling
 from t2t.training.reporting import Reporter, draw_curves
 from t2t.training.setup import Run, set_up
 from t2t.training.sharding import place_rows, place_whole
@@ -167,21 +168,7 @@ class _Steps:
     def evaluate(self, step: int, limit: int, write: bool = False) -> dict[str, float]:
         """Evaluates every task; with `write`, also leaves eval/ and predictions/."""
         run, results = self.run, {}
-        data, begun = run.config.data, time.perf_counter()
-        model = TextModel(
-            config=run.config.model,
-            params=run.state.params,
-            vocabulary=run.vocabulary,
-            inputs_length=data.inputs_length,
-            targets_length=data.targets_length,
-            prefix_attention=data.prefix_attention,
-            continues=run.continues,
-            consecutive=data.consecutive,
-            decode=run.config.decode,
-            batch_size=run.evaluation_rows,
-            report=self.reporter.say,
-            place=lambda batch: place_whole(run.mesh, batch),
-        )
+        data, begun, model = run.config.data, time.perf_counter(), self._model()
         for task in run.tasks:
             if task.evaluation_split not in task.splits:
                 continue
@@ -201,6 +188,29 @@ class _Steps:
         told = {"evaluation_loss" if name == "loss" else name: value for name, value in results.items()}
         self.reporter.write(step, told | {"evaluation_seconds": time.perf_counter() - begun})
         return results
+
+    def _model(self) -> TextModel | LabelModel:
+        """The model as it is now."""
+        run, data = self.run, self.run.config.data
+        known = dict(
+            config=run.config.model,
+            params=run.state.params,
+            vocabulary=run.vocabulary,
+            inputs_length=data.inputs_length,
+            batch_size=run.evaluation_rows,
+            report=self.reporter.say,
+            place=lambda batch: place_whole(run.mesh, batch),
+        )
+        if labelling(run.config):
+            return LabelModel(**known, labels=data.labels, stride=data.stride)
+        return TextModel(
+            **known,
+            targets_length=data.targets_length,
+            prefix_attention=data.prefix_attention,
+            continues=run.continues,
+            consecutive=data.consecutive,
+            decode=run.config.decode,
+        )
 
     def finish(self) -> dict[str, Any]:
         """The last evaluation, checkpoint and drawing, and the summary, which is written and returned."""

@@ -18,11 +18,12 @@ from t2t.data.loader import Layout, Loader, Position
 from t2t.data.stream import make_streams
 from t2t.errors import ConfigError
 from t2t.inference.layout import make_converter
-from t2t.inference.text_model import check_fingerprint, check_vocabulary
+from t2t.inference.trained import check_fingerprint, check_vocabulary
 from t2t.models import Cache, abstract_params, build, init_memory, param_count
 from t2t.tasks import Task
 from t2t.training.beginning import first_params, with_model_of_folder
 from t2t.training.config import RunConfig
+from t2t.training.labels import labelling, with_labels
 from t2t.training.schedules import make_schedule
 from t2t.training.sharding import check_batch, make_mesh, memory_shardings, optimizer_shardings, param_shardings
 from t2t.training.step import TrainState, make_train_step, new_state
@@ -66,12 +67,12 @@ class Run:
 
 def set_up(config: RunConfig, workdir: pathlib.Path, say: Callable[[str], None]) -> Run:
     """Makes a run ready; see `loop.train` for the arguments and errors."""
-    config = with_model_of_folder(config)
+    shares = find_tasks(config)
+    tasks = [task for task, _ in shares]
+    config = with_model_of_folder(with_labels(config, tasks, workdir))
     check_config(workdir, config)
     mesh = make_mesh(config.train.mesh)
     check_batch(mesh, config.train.batch_size, config.train.microbatches)
-    shares = find_tasks(config)
-    tasks = [task for task, _ in shares]
     check_objectives(config, tasks)
     vocabulary = resolve_vocabulary(workdir, config, [task for task, share in shares if share], say)
     config = _with_vocabulary(config, vocabulary)
@@ -140,15 +141,27 @@ def find_tasks(config: RunConfig) -> list[tuple[Task, float]]:
 
 def check_objectives(config: RunConfig, tasks: list[Task]) -> None:
     """Raises ConfigError where the model's architecture cannot learn what a task gives."""
-    encoder = config.model.architecture == "encoder"
+    encoder, labelled = config.model.architecture == "encoder", labelling(config) is not None
     for task in tasks:
         kind = task.objective.kind if task.objective else None
+        if labelled and kind:
+            raise ConfigError(
+                f"Task '{task.name}' has the objective '{kind}', which is of text, found model.outputs "
+                f"{config.model.outputs}: set data.objective to '', or model.outputs to ('vocabulary',)."
+            )
+        if labelled:
+            continue
         if encoder != (kind == "masked_lm"):
             raise ConfigError(
                 f"Task '{task.name}' has "
                 + (f"the objective '{kind}'" if kind else "inputs and targets of their own lengths")
                 + f", found model.architecture '{config.model.architecture}': "
-                + ("set data.objective to 'masked_lm' on plain text." if encoder else "masked_lm is for an 'encoder'.")
+                + (
+                    "set data.objective to 'masked_lm' on plain text, or model.outputs to ('sequence',), ('tagging',) "
+                    "or ('spans',)."
+                    if encoder
+                    else "masked_lm is for an 'encoder'."
+                )
             )
 
 
@@ -220,6 +233,7 @@ def make_loader(
             rate=share,
             data_dir=data.data_dir,
             stretches=config.train.batch_size if data.consecutive else 0,
+            labelling=labelling(config),
         )
         for task, share in shares
         if share

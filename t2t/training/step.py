@@ -10,7 +10,7 @@ import optax
 from flax import linen as nn
 
 from t2t.models import Cache, memory_loss, over_batch
-from t2t.objectives.losses import cross_entropy
+from t2t.objectives.losses import cross_entropy, squared_error
 from t2t.training.config import TrainConfig
 
 
@@ -64,13 +64,13 @@ def make_train_step(
         given = () if memory is None else (memory,)
         out = model.apply({"params": params}, batch, *given, rngs={"dropout": key})
         logits, memory = (out, None) if memory is None else out
-        loss, sums = cross_entropy(
-            logits,
-            batch["targets"],
-            batch["loss_weights"],
-            z_loss=config.z_loss,
-            label_smoothing=config.label_smoothing,
-        )
+        targets, weights = batch["targets"], batch["loss_weights"]
+        if model.config.gives_number:
+            loss, sums = squared_error(logits[..., 0], targets, weights)
+        else:
+            loss, sums = cross_entropy(
+                logits, targets, weights, z_loss=config.z_loss, label_smoothing=config.label_smoothing
+            )
         if memory is not None:
             loss = loss + memory_loss(memory) * sums["weights"]
         return loss, (sums, memory)

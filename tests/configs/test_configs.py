@@ -24,7 +24,9 @@ def test_it_builds(name):
     if name not in ("base", "finetune"):  # which need the user's own file
         config.check()
         assert f"--config=configs/{name}.py" in module.__doc__
-    sized = dataclasses.replace(config.model, vocab_size=config.model.vocab_size or 1024)
+    sized = dataclasses.replace(
+        config.model, vocab_size=config.model.vocab_size or 1024, labels=config.model.labels or 2
+    )
     assert 1e5 < param_count(sized) < 1e8
 
 

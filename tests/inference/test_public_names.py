@@ -7,10 +7,18 @@ import t2t.inference
 
 
 def test_the_package():
-    assert t2t.__all__ == ["__version__", "load"]
+    assert t2t.__all__ == ["__version__", "load", "save"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", t2t.__version__)
 
 
 def test_inference():
-    assert t2t.inference.__all__ == ["DecodeConfig", "Evaluation", "TextModel", "evaluate", "make_converter"]
+    assert t2t.inference.__all__ == [
+        "DecodeConfig",
+        "Evaluation",
+        "LabelModel",
+        "TextModel",
+        "evaluate",
+        "load",
+        "make_converter",
+    ]
     assert all(hasattr(t2t.inference, name) for name in t2t.inference.__all__)

@@ -91,7 +91,7 @@ def test_the_end_of_a_text_is_held_out_under_an_objective(tmp_path):
 
 @pytest.mark.parametrize("metric", TEXT_METRICS)
 def test_metrics_are_chosen_by_name(tmp_path, metric):
-    path = write(tmp_path / "t.tsv", "inputs\ttargets\na\tb c d e\nc\tf g h i\n")
+    path = write(tmp_path / "t.tsv", "inputs\ttargets\na\tB-b c d e\nc\tB-f g h i\n")
     task = from_files(DataConfig(train=path, validation=path, metrics=(metric,)))
     texts, _ = task.evaluation_examples("validation", VOCABULARY, lengths=(64, 64))
     targets = [task.postprocess(t["targets"], t, True) for t in texts]

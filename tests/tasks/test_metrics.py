@@ -257,7 +257,7 @@ def test_squad_takes_a_single_answer_as_a_whole():
 
 
 def test_metrics_of_text_judge_text():
-    targets, predictions = ["a b c d", "e f g h"], ["a b c d", "x"]
+    targets, predictions = ["B-a b c d", "e B-f g h"], ["B-a b c d", "B-x"]
     for name in TEXT_METRICS:
         found = METRICS[name](targets, predictions)
         assert all(isinstance(v, float) and 0 <= v < 100 for v in found.values()), (name, found)

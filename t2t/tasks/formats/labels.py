@@ -13,7 +13,7 @@ UNKNOWN = "<unk>"  # the target where the label is hidden
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """`{benchmark} {feature}: {text} …` → the label's word.
+    """`{benchmark} {feature}: {text} …` → the label's word; and up to two texts as they are, for encoders.
 
     Attributes:
       benchmark: the word that begins the inputs.
@@ -29,7 +29,8 @@ class Labelled:
         features = self.features or sorted(set(example) - {"label", "idx"})
         text = " ".join([self.benchmark, *(f"{name}: {example[name]}" for name in features)])
         label = int(example["label"])
-        return {**example, "inputs": text, "targets": UNKNOWN if label == -1 else self.labels[label]}
+        made = {**example, "inputs": text, "targets": UNKNOWN if label == -1 else self.labels[label]}
+        return made | ({"texts": [example[name] for name in features]} if len(features) <= 2 else {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ def stsb(example: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         **example,
         "inputs": f"stsb sentence1: {example['sentence1']} sentence2: {example['sentence2']}",
+        "texts": [example["sentence1"], example["sentence2"]],
         "targets": f"{rounded:.1f}",
     }
 

@@ -26,13 +26,19 @@ def _f1(target: str, prediction: str) -> float:
 
 def squad(targets: Sequence[str | Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
     """Exact match and token F1 after normalisation, each the best over a question's answers (or its one answer; 0
-    where they are hidden)."""
+    where they are hidden). An answer "" says that there is none: both are 1 where none is given (Rajpurkar et al.
+    2018)."""
     answers = ([t] if isinstance(t, str) else t for t in targets)
-    pairs = [([normalise(t) for t in of_one], normalise(p)) for of_one, p in zip(answers, predictions)]
-    return {
-        "em": 100.0 * float(np.mean([max((float(t == p) for t in answers), default=0.0) for answers, p in pairs])),
-        "f1": 100.0 * float(np.mean([max((_f1(t, p) for t in answers), default=0.0) for answers, p in pairs])),
-    }
+    pairs = [([normalise(t) if t else None for t in of_one], normalise(p)) for of_one, p in zip(answers, predictions)]
+
+    def best(measure: Callable[[str, str], float]) -> float:
+        found = [
+            max((float(not p) if t is None else float(measure(t, p)) for t in answers), default=0.0)
+            for answers, p in pairs
+        ]
+        return 100.0 * float(np.mean(found))
+
+    return {"em": best(str.__eq__), "f1": best(_f1)}
 
 
 def deduplicated(metric: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
