@@ -1,11 +1,13 @@
 """Who may look at whom, and how it is computed. Imports nothing of the project, so that others can lift it out."""
 
 from t2t.attention.attend import attend
+from t2t.attention.block_sparse import BigBird
 from t2t.attention.cache import KVCache
 from t2t.attention.compressive import Compressive
 from t2t.attention.cost import Cost
 from t2t.attention.disentangled import Disentangled
 from t2t.attention.draw import draw
+from t2t.attention.longformer import Longformer
 from t2t.attention.low_rank import Linformer
 from t2t.attention.mechanism import Conditions, Mechanism, Parameter, Sizes, Source
 from t2t.attention.mechanisms import MECHANISMS, AttentionConfig, Dense
@@ -38,6 +40,7 @@ from t2t.attention.xlnet import XLNet
 __all__ = [
     "MECHANISMS",
     "AttentionConfig",
+    "BigBird",
     "Compressive",
     "Conditions",
     "Cost",
@@ -45,6 +48,7 @@ __all__ = [
     "Disentangled",
     "KVCache",
     "Linformer",
+    "Longformer",
     "Mechanism",
     "Parameter",
     "Pattern",

@@ -13,6 +13,12 @@ def positions_in_documents(segments: jax.Array) -> jax.Array:
     return index - jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
 
 
+def several_documents(segments: jax.Array) -> jax.Array:
+    """Segments int [b n] → booleans [b 1], whether a row holds more than one."""
+    least = jnp.where(segments > 0, segments, jnp.iinfo(segments.dtype).max).min(1, keepdims=True)
+    return (segments > least).any(1, keepdims=True)
+
+
 def document(arrays: Any, segments: jax.Array, number: jax.Array | int) -> tuple[Any, jax.Array]:
     """One document of each row, moved to the front of the row.
 

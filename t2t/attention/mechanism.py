@@ -23,7 +23,8 @@ def _static(default: Any) -> Any:
 
 @functools.partial(flax.struct.dataclass, kw_only=True)
 class Conditions:
-    """On what terms queries meet keys in one call. The fields are the arguments of `attend`, and mean the same.
+    """On what terms queries meet keys in one call. The fields are the arguments of `attend`, and mean the same,
+    but for the global tokens.
 
     Attributes:
       pattern: what the architecture implies (a decoder is causal); the mechanism's own is laid over it.
@@ -34,6 +35,8 @@ class Conditions:
       prefix: int or bool [b m]; causality does not hold between two positions of it.
       mask: bool [b n m], True where a pair may meet, laid over all else; for mechanisms that take it (`takes_masks`).
       query_types, key_types: int [b n], [b m], the kinds of tokens, for mechanisms that tell them apart.
+      global_tokens: int or bool [b m], which tokens see and are seen by all, for mechanisms that know such tokens
+        (`Longformer`).
       scale: of the logits; 1/sqrt(k) where None.
       dropout_rate, dropout_key, dropout_over_queries: of the attention weights.
     """
@@ -48,14 +51,21 @@ class Conditions:
     mask: jax.Array | None = None
     query_types: jax.Array | None = None
     key_types: jax.Array | None = None
+    global_tokens: jax.Array | None = None
     scale: float | None = _static(None)
     dropout_rate: float = _static(0.0)
     dropout_key: jax.Array | None = None
     dropout_over_queries: bool = _static(False)
 
     def keywords(self) -> dict[str, Any]:
-        """The fields by name, as `attend` takes them."""
-        others = ("mask", "query_types", "key_types")
+        """The fields by name, as `attend` takes them.
+
+        Raises:
+          ValueError: there are global tokens, of which `attend` knows nothing.
+        """
+        if self.global_tokens is not None:
+            raise ValueError("global_tokens are for the mechanism Longformer, found another: leave them out.")
+        others = ("mask", "query_types", "key_types", "global_tokens")
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in others}
 
 

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from t2t.attention.attend import attend
+from t2t.attention.block_sparse import BigBird
 from t2t.attention.cache import KVCache
 from t2t.attention.compressive import Compressive
 from t2t.attention.dense import allowed_pairs, reference
 from t2t.attention.disentangled import Disentangled
+from t2t.attention.longformer import Longformer
 from t2t.attention.low_rank import Linformer
 from t2t.attention.mechanism import Conditions, Mechanism
 from t2t.attention.random_features import Performer
@@ -70,7 +72,17 @@ def _masked(query: jax.Array, key: jax.Array, value: jax.Array, conditions: Cond
 
 
 AttentionConfig = (
-    Dense | Sparse | TransformerXL | Linformer | Performer | TransientGlobal | Compressive | Disentangled | XLNet
+    Dense
+    | Sparse
+    | TransformerXL
+    | Linformer
+    | Performer
+    | TransientGlobal
+    | Compressive
+    | Disentangled
+    | XLNet
+    | Longformer
+    | BigBird
 )
 MECHANISMS: dict[str, type] = {
     typing.get_args(typing.get_type_hints(mechanism)["name"])[0]: mechanism

@@ -25,7 +25,7 @@ DISTIL = {
 }
 
 
-def _size(width: int, heads: int, layers: int, vocab: int, **changes: Any) -> ModelConfig:
+def size(width: int, heads: int, layers: int, vocab: int, **changes: Any) -> ModelConfig:
     return ModelConfig(
         **{
             "architecture": "encoder",
@@ -58,23 +58,23 @@ _ALBERT = {
     "attention_dropout": 0.0,
 }  # fmt: skip
 SIZES = {
-    "bert_base": _size(768, 12, 12, 30_522),
-    "bert_large": _size(1024, 16, 24, 30_522),
-    "roberta_base": _size(768, 12, 12, 50_265, **_ROBERTA),
-    "roberta_large": _size(1024, 16, 24, 50_265, **_ROBERTA),
-    "xlm_roberta_base": _size(768, 12, 12, 250_002, **_ROBERTA),
-    "xlm_roberta_large": _size(1024, 16, 24, 250_002, **_ROBERTA),
-    "distilbert_base": _size(768, 12, 6, 30_522, token_types=0),
-    "electra_small": _size(256, 4, 12, 30_522, embedding_width=128, outputs=("replaced",)),
-    "electra_base": _size(768, 12, 12, 30_522, outputs=("replaced",)),
-    "electra_large": _size(1024, 16, 24, 30_522, outputs=("replaced",)),
-    "electra_small_generator": _size(256, 4, 12, 30_522, embedding_width=128),
-    "electra_base_generator": _size(256, 4, 12, 30_522, embedding_width=768),
-    "electra_large_generator": _size(256, 4, 24, 30_522, embedding_width=1024),
-    "albert_base": _size(768, 12, 12, 30_000, **_ALBERT, sharing=(0,) * 12),
-    "albert_large": _size(1024, 16, 24, 30_000, **_ALBERT, sharing=(0,) * 24),
-    "albert_xlarge": _size(2048, 16, 24, 30_000, **_ALBERT, sharing=(0,) * 24),
-    "albert_xxlarge": _size(4096, 64, 12, 30_000, **_ALBERT, sharing=(0,) * 12),
+    "bert_base": size(768, 12, 12, 30_522),
+    "bert_large": size(1024, 16, 24, 30_522),
+    "roberta_base": size(768, 12, 12, 50_265, **_ROBERTA),
+    "roberta_large": size(1024, 16, 24, 50_265, **_ROBERTA),
+    "xlm_roberta_base": size(768, 12, 12, 250_002, **_ROBERTA),
+    "xlm_roberta_large": size(1024, 16, 24, 250_002, **_ROBERTA),
+    "distilbert_base": size(768, 12, 6, 30_522, token_types=0),
+    "electra_small": size(256, 4, 12, 30_522, embedding_width=128, outputs=("replaced",)),
+    "electra_base": size(768, 12, 12, 30_522, outputs=("replaced",)),
+    "electra_large": size(1024, 16, 24, 30_522, outputs=("replaced",)),
+    "electra_small_generator": size(256, 4, 12, 30_522, embedding_width=128),
+    "electra_base_generator": size(256, 4, 12, 30_522, embedding_width=768),
+    "electra_large_generator": size(256, 4, 24, 30_522, embedding_width=1024),
+    "albert_base": size(768, 12, 12, 30_000, **_ALBERT, sharing=(0,) * 12),
+    "albert_large": size(1024, 16, 24, 30_000, **_ALBERT, sharing=(0,) * 24),
+    "albert_xlarge": size(2048, 16, 24, 30_000, **_ALBERT, sharing=(0,) * 24),
+    "albert_xxlarge": size(4096, 64, 12, 30_000, **_ALBERT, sharing=(0,) * 12),
 }
 
 
@@ -122,7 +122,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         attention_dropout=values.get("attention_probs_dropout_prob", rate),
         init="normal",
         init_std=values.get("initializer_range", 0.02),
-        logits_transform=act if name in ("bert", "distilbert", "albert") else "gelu",
+        logits_transform=act if name in ("bert", "distilbert", "albert", "big_bird") else "gelu",
         logits_bias=True,
         outputs=outputs,
         labels=labels_in(values, outputs),
@@ -196,7 +196,7 @@ def rows(config: ModelConfig, name: str) -> list[Row]:
         found += linear(f"{ours}/projection", f"{names.trunk}.{names.projection}")
     for number, theirs in _layers(config, names.layer):
         ours = f"encoder/layer_{number}"
-        found += attention(f"{ours}/self_attention", theirs, names.attention)
+        found += attention(f"{ours}/self_attention", theirs, names.attention, bias=config.attention_bias or True)
         for part, theirs_norm in zip(("self_attention", "feed_forward"), names.norms):
             found += norm(f"{ours}/{part}_norm", f"{theirs}.{theirs_norm}")
         for side, part in zip(("in", "out"), names.feed_forward):
@@ -217,7 +217,8 @@ def _layers(config: ModelConfig, theirs: str) -> list[tuple[Any, str]]:
     return [(i, theirs.format(group=i // inner, inner=i % inner)) for i in range(config.stacks["encoder"].sets)]
 
 
-FROM_IDS = ("roberta", "xlm-roberta")  # positions count the ids that are no padding
+FROM_IDS = ("roberta", "xlm-roberta", "longformer")  # positions count the ids that are no padding
+ELSEWHERE = ("longformer", "big_bird")  # whose configs say more: in `long`
 # Copies of what is tied, and position ids.
 SILENT = r"(.*\.embeddings\.position_ids|cls\.predictions\.decoder\.(weight|bias)|lm_head\.decoder\.(weight|bias)|"
 SILENT += r"predictions\.decoder\.(weight|bias)|vocab_projector\.weight|generator_lm_head\.weight)"
@@ -234,4 +235,5 @@ FAMILIES = tuple(
         output_names={"pair": "sop_logits"} if name == "albert" else {},
     )
     for name, names in NAMES.items()
+    if name not in ELSEWHERE
 )

@@ -80,12 +80,26 @@ _ELECTRA = _berts(
     ),
     classes("Electra", ForPreTraining=("replaced",)),
 )
+_LONGFORMER_HEADS = _heads(
+    sequence=Head("classifier.out_proj", "classifier.dense"), choice=Head("classifier", "longformer.pooler.dense")
+) | {(): Head("", "longformer.pooler.dense", optional=True)}
+_BIG_BIRD_HEADS = _heads(  # most classes have the pooler, whether anything is read off it or not
+    vocabulary=Head("", "bert.pooler", optional=True),
+    sequence=Head("classifier.out_proj", "classifier.dense"),
+    choice=Head("classifier", "bert.pooler"),
+    tagging=Head("classifier", "bert.pooler", optional=True),
+    spans=Head("qa_classifier.qa_outputs"),
+) | {(): Head("", "bert.pooler", optional=True), ("vocabulary", "pair"): Head("cls.seq_relationship", "bert.pooler")}
 _DISTILLED = Head("classifier", "pre_classifier", "relu")
 NAMES = {
     "bert": _BERT,
     "roberta": _berts("roberta", _ROBERTA_PREDICTIONS, _ROBERTA_HEADS, classes("Roberta")),
     "xlm-roberta": _berts("roberta", _ROBERTA_PREDICTIONS, _ROBERTA_HEADS, classes("XLMRoberta")),
     "electra": _ELECTRA,
+    "longformer": _berts("longformer", _ROBERTA_PREDICTIONS, _LONGFORMER_HEADS, classes("Longformer")),
+    "big_bird": _berts(
+        "bert", _BERT.predictions, _BIG_BIRD_HEADS, classes("BigBird", ForPreTraining=("vocabulary", "pair"))
+    ),
     "albert": Names(
         trunk="albert",
         layer="albert.encoder.albert_layer_groups.{group}.albert_layers.{inner}",

@@ -33,6 +33,8 @@ class Family:
         (RoBERTa), rather than places in the row.
       output_names: of outputs, where transformers has a name for them that other families have not.
       arguments: more arguments under transformers' names, and the features that they are.
+      more: (arguments under transformers' names, the config, config.json) → features that follow from these; those that
+        are given go before.
       last_goes_first: whether a decoder's inputs begin with the last of its targets (mBART's language).
       padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
         its own states, which have a part in the losses of spans, are the same.
@@ -56,6 +58,7 @@ class Family:
     positions_from_ids: bool = False
     output_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    more: Callable[[Mapping[str, np.ndarray], ModelConfig, Values], dict[str, np.ndarray]] = lambda *given: {}
     last_goes_first: bool = False
     padding_sees: bool = True
     problem: Literal["probabilities"] | None = None

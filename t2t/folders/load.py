@@ -135,7 +135,7 @@ def _is_new(path: str, place: Place, own: ModelConfig, names: dict[str, str], te
     room, *rest = path.split("/")
     if room != "heads":
         return False
-    if rest[0] != "pooler" and rest[0] not in own.outputs:
+    if rest[0] != "pooler" and rest[0].split("_")[0] not in own.outputs:
         return True
     tensor, (_, row) = names[place.rows[0][1].theirs], place.rows[0]
     return tensor not in tensors or tensors.shape(tensor) != row.layout.shape(place.shape)

@@ -69,6 +69,7 @@ class Attention(nn.Module):
         *,
         projected: tuple[jax.Array, jax.Array] | None = None,
         rotation: Rotation | None = None,
+        divisor: int | jax.Array = 1,
         state: Any = None,
         shared: Mapping[str, jax.Array] | None = None,
         before: jax.Array | None = None,
@@ -82,6 +83,7 @@ class Attention(nn.Module):
           conditions: pattern, bias, segments, positions and prefix; scale and dropout are the config's.
           projected: keys and values [b m h k], made before by `project`.
           rotation: of queries and keys, in self-attention with rotary positions.
+          divisor: of the logits, beside the config's scale.
           state: of the mechanism.
           shared: the mechanism's parameters that all layers share.
           before, prepare: see `Source`.
@@ -100,6 +102,8 @@ class Attention(nn.Module):
         if rotation is not None:
             query, key = rotation(query), rotation(key)
         query = self._widen(query)
+        if not isinstance(divisor, int) or divisor != 1:
+            query = query / jnp.asarray(divisor, query.dtype)
         mix = functools.partial(
             self.mechanism.apply,
             state=state,

@@ -16,7 +16,7 @@ from t2t.layers.convolution import Joining
 from t2t.layers.dropout import Dropout
 from t2t.layers.feed_forward import FeedForward
 from t2t.layers.norm import Norm
-from t2t.layers.positions import RelativeBias
+from t2t.layers.positions import RelativeBias, RelativeBiasTable
 from t2t.layers.rotary import Rotation
 from t2t.layers.streams import beside
 
@@ -30,7 +30,9 @@ class Surroundings:
       query_segments: int32 [b n], of the tokens as they look at others, where it is not `segments`: padding that looks
         at a text, and that nothing looks at.
       prefix: int32 [b n], 1 where tokens see each other both ways (prefix LM).
-      bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it.
+      global_tokens: int32 [b n], 1 where tokens see and are seen by all, for mechanisms that know such tokens.
+      bias: added to the logits of self-attention, [1 h n n] or the `RelativeBias` that makes it; where layers have
+        their own, it is not here.
       rotation: of queries and keys of self-attention (rotary positions).
       types: int32 [b n], the kinds of tokens, for mechanisms that tell them apart.
       targets: int32 [b p], where the queries of a second stream stand, whose states come after the tokens' (`streams`).
@@ -47,6 +49,7 @@ class Surroundings:
     positions: jax.Array | None = None
     query_segments: jax.Array | None = None
     prefix: jax.Array | None = None
+    global_tokens: jax.Array | None = None
     bias: jax.Array | RelativeBias | None = None
     rotation: Rotation | None = None
     types: jax.Array | None = None
@@ -91,10 +94,10 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, cache: LayerCache | None, surroundings: Surroundings, is_first: jax.Array | None = None
+        self, x: jax.Array, cache: LayerCache | None, surroundings: Surroundings, number: int | jax.Array = 1
     ) -> tuple[jax.Array, LayerCache | None]:
-        """x [b n d] and the layer's cache → both after the layer. `is_first` says of scanned layers whether it is the
-        one after which something joins; others are given nothing that would join."""
+        """x [b n d] and the layer's cache → both after the layer, which is the `number`th of the stack, from 1: after
+        that, something may join."""
         config, states = self.config, {}
 
         def self_attention(y, norm):
@@ -109,9 +112,13 @@ class Block(nn.Module):
                 raise DataError(
                     f"{type(self.mechanism).__name__} takes no mask of pairs, nor a second stream: use Dense()."
                 )
+            bias = around.bias
+            if config.relative_every_layer:
+                bias = RelativeBiasTable(config, bidirectional=not self.causal, name="relative_bias")()
+                bias = bias.of_row(y.shape[1]) if state is None else bias
             conditions = Conditions(
                 pattern=causal() if self.causal else bidirectional(),
-                bias=around.bias,
+                bias=bias,
                 query_segments=beside(
                     around.segments if around.query_segments is None else around.query_segments, around.targets
                 ),
@@ -122,12 +129,14 @@ class Block(nn.Module):
                 mask=around.mask,
                 query_types=beside(around.types, around.targets),
                 key_types=around.types,
+                global_tokens=around.global_tokens,
             )
             out, states["attention"] = Attention(config, self.mechanism, name="self_attention")(
                 y,
                 y[:, :tokens],
                 conditions,
                 rotation=around.rotation,
+                divisor=number if config.scale_attention_by_layer else 1,
                 state=state,
                 shared=around.shared[self.turn],
                 before=x[:, :tokens],
@@ -150,7 +159,7 @@ class Block(nn.Module):
         x = self._residual(x, "feed_forward", lambda y, norm: feed_forward(y))
         if surroundings.joining is not None:
             join = surroundings.joining
-            x = join(x) if is_first is None else jax.lax.cond(is_first, lambda: join(x), lambda: x)
+            x = join(x) if isinstance(number, int) else jax.lax.cond(number == 1, lambda: join(x), lambda: x)
         self.sow("intermediates", "after", x)
         return x, LayerCache(**states) if cache is not None else None
 

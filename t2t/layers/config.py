@@ -28,6 +28,7 @@ class LayerConfig:
     cross_attention: AttentionConfig = Dense()  # from a decoder to its encoder's output
     blind: Literal["zeros", "mean"] = "zeros"  # what a query gets where all it may see is padding: zeros, or their mean
     scale_attention: bool = True  # divide logits by sqrt(k); T5 folds it into the initialisation instead
+    scale_attention_by_layer: bool = False  # divide them further by 1 in the first layer, 2 in the second … (Mistral)
 
     norm: Literal["layer", "rms"] = "layer"
     norm_place: Literal["pre", "post"] = "pre"
@@ -45,6 +46,7 @@ class LayerConfig:
     position_grid: tuple[int, ...] = ()  # learned positions are places in a grid of these sides; () for a line
     relative_buckets: int = 32
     relative_max_distance: int = 128
+    relative_every_layer: bool = False  # a relative bias for each layer (UMT5), rather than one for the stack
     rotary_base: float = 10_000.0
     rotary_fraction: float = 1.0  # of the head width that turns; GPT-NeoX: 0.25
 
@@ -103,6 +105,10 @@ class LayerConfig:
         if self.positions == "relative_bias" and (self.relative_buckets < 4 or self.relative_buckets % 2):
             raise ConfigError(
                 f"relative_buckets: expected an even number of at least 4, found {self.relative_buckets}."
+            )
+        if self.relative_every_layer and self.positions != "relative_bias":
+            raise ConfigError(
+                f"relative_every_layer is of positions 'relative_bias', found '{self.positions}': make it False."
             )
         if self.positions == "rotary":
             if not 0.0 < self.rotary_fraction <= 1.0:

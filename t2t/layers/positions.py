@@ -11,6 +11,8 @@ from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
 from t2t.layers.patches import stretched
 
+SMALL_BIAS = 2**21  # numbers in a relative bias [h n n], up to which it is made as one array
+
 
 @flax.struct.dataclass
 class RelativeBias:
@@ -36,9 +38,15 @@ class RelativeBias:
         bias = self.of_distances(query_positions[..., :, None] - key_positions[..., None, :])  # [h (b) n m]
         return bias[None] if bias.ndim == 3 else jnp.moveaxis(bias, 0, 1)
 
+    def of_row(self, length: int) -> "jax.Array | RelativeBias":
+        """For a row of `length` positions that see each other: an array [1 h n n] where it is small, made once; else
+        itself, of which every tile is made when it is needed."""
+        positions = jnp.arange(length)
+        return self(positions, positions) if self.table.shape[0] * length**2 <= SMALL_BIAS else self
+
 
 class RelativeBiasTable(nn.Module):
-    """The table that all layers of a stack share."""
+    """The table of a layer, or the one that all layers of a stack share."""
 
     config: LayerConfig
     bidirectional: bool

@@ -1,7 +1,7 @@
 """Layers on top of each other: unrolled or scanned, from one definition of a block. The only file with lifted
 transforms."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -19,7 +19,6 @@ from t2t.layers.positions import RelativeBiasTable
 from t2t.layers.rotary import rotation
 
 Remat = Literal["none", "dots", "full"]
-SMALL_BIAS = 2**21  # numbers in a relative bias [h n n], up to which it is made as an array for all layers
 REMAT_POLICIES = {"full": None, "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
 Caches = tuple[LayerCache, ...] | None
 
@@ -55,13 +54,9 @@ class Stack(nn.Module):
     def __call__(self, x: jax.Array, surroundings: Surroundings, cache: Caches = None) -> tuple[jax.Array, Caches]:
         """x [b n d] → ([b n d], the new cache). A cache is that of `init_layer_caches`, of x's predecessors."""
         config = self.config
-        if config.positions == "relative_bias":
+        if config.positions == "relative_bias" and not config.relative_every_layer:
             bias = RelativeBiasTable(config, bidirectional=not self.causal, name="relative_bias")()
-            if cache is None and config.heads * x.shape[1] ** 2 <= SMALL_BIAS:
-                # The same for all layers and rows: make it once. A larger one is made tile by tile, or layer by layer.
-                positions = jnp.arange(x.shape[1])
-                bias = bias(positions, positions)
-            surroundings = surroundings.replace(bias=bias)
+            surroundings = surroundings.replace(bias=bias.of_row(x.shape[1]) if cache is None else bias)
         if config.positions == "rotary":
             positions = jnp.arange(x.shape[1])[None] if surroundings.positions is None else surroundings.positions
             surroundings = surroundings.replace(rotation=rotation(positions, config.rotary_width, config.rotary_base))
@@ -95,12 +90,11 @@ class Stack(nn.Module):
             if name not in blocks:
                 mechanism, turn = self.mechanisms[i % turns], i % turns
                 blocks[name] = block(self.config, mechanism, turn, self.causal, self.cross, name=f"layer_{name}")
-        return one_by_one((blocks[name] for name in self.sharing or range(self.layers)), x, cache, surroundings)
+        in_order = (blocks[name] for name in self.sharing or range(self.layers))
+        return one_by_one(in_order, x, cache, surroundings, range(1, self.layers + 1))
 
     def _scanned(self, x, surroundings, cache):
         config, (first, *others) = self.config, self.mechanisms
-        steps = self.layers // len(self.mechanisms)
-        is_first = None if surroundings.joining is None else jnp.arange(steps) == 0
 
         def scanned(body):
             return nn.scan(
@@ -110,17 +104,18 @@ class Stack(nn.Module):
                 split_rngs={"params": not self.sharing, "dropout": True},
                 in_axes=(0, nn.broadcast, 0),
                 out_axes=0,
-                length=steps,
+                length=self.layers // len(self.mechanisms),
                 metadata_params={nn.PARTITION_NAME: "layers"},
             )
 
+        numbers = jnp.arange(1, self.layers + 1)
         if others:
             group = scanned(Group)(config, self.mechanisms, self.causal, self.cross, self.remat, name="layers")
-            return group(x, cache, surroundings, is_first)
+            return group(x, cache, surroundings, numbers.reshape(-1, len(self.mechanisms)))
         block = scanned(block_class(self.remat, scanned=True))
         name = "layer_0" if self.sharing else "layers"
         x, new = block(config, first, 0, self.causal, self.cross, name=name)(
-            x, None if cache is None else cache[0], surroundings, is_first
+            x, None if cache is None else cache[0], surroundings, numbers
         )
         return x, None if cache is None else (new,)
 
@@ -136,7 +131,7 @@ class Group(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, cache: Caches, surroundings: Surroundings, is_first: jax.Array | None
+        self, x: jax.Array, cache: Caches, surroundings: Surroundings, numbers: jax.Array
     ) -> tuple[jax.Array, Caches]:
         block = block_class(self.remat, scanned=True)
         return one_by_one(
@@ -147,7 +142,7 @@ class Group(nn.Module):
             x,
             cache,
             surroundings,
-            is_first,
+            numbers,
         )
 
 
@@ -157,13 +152,13 @@ def block_class(remat: Remat, scanned: bool) -> type[Block]:
 
 
 def one_by_one(
-    blocks: Iterable[Block], x: jax.Array, caches: Caches, surroundings: Surroundings, is_first: jax.Array | None = None
+    blocks: Iterable[Block], x: jax.Array, caches: Caches, surroundings: Surroundings, numbers: Sequence | jax.Array
 ) -> tuple[jax.Array, Caches]:
-    """x [b n d] through one block after the other, each with its cache → x and the new caches. What joins after the
-    first layer is for the first of them, if `is_first` or nothing is said of it."""
+    """x [b n d] through one block after the other, each with its cache and number → x and the new caches. What joins
+    after the first layer is for the first of them."""
     new = []
     for i, block in enumerate(blocks):
-        x, cache = block(x, None if caches is None else caches[i], surroundings, is_first)
+        x, cache = block(x, None if caches is None else caches[i], surroundings, numbers[i])
         new.append(cache)
         surroundings = surroundings.replace(joining=None)
     return x, None if caches is None else tuple(new)

@@ -81,6 +81,8 @@ class ModelConfig(LayerConfig):
         "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT; or the row's end, padding or not
     )
 
+    spans_feed_forward: bool = False  # before "spans", one more feed-forward with its residual and norm (BigBird)
+
     sharing: tuple[int, ...] = ()  # which set of parameters each layer has, from 0 (ALBERT); () for each its own
     stacking: Literal["unrolled", "scanned"] = "unrolled"
     remat: Literal["none", "dots", "full"] = (

@@ -41,21 +41,22 @@ class Encoder(nn.Module):
         return logits if memory is None else (logits, found["memory"])
 
     def outputs(self, batch: Mapping[str, jax.Array], memory: Cache | None = None) -> dict[str, Any]:
-        """Reads encoder_ inputs (or pixels), segments, positions, types, query_segments, mask and targets, and
-        pooled_at → "states" [b n d], the outputs, and "memory" where one was given.
+        """Reads encoder_ inputs (or pixels), segments, positions, types, query_segments, mask, targets and
+        global_tokens, pooled_at and unanswerable → "states" [b n d], the outputs, and "memory" where one was given.
 
         A mask [b n n] says which tokens (columns) each token (row) may see. With targets int [b p] all outputs are of
         the queries at these places ([b p d]), which see what their tokens see.
         """
-        names = ("segments", "positions", "types", "query_segments", "mask", "targets")
+        names = ("segments", "positions", "types", "query_segments", "mask", "targets", "global_tokens")
         tokens, around = batch[feature_of(self.config)], (batch.get(f"encoder_{name}") for name in names)
-        states, summary, memory = self._states(tokens, *around, memory)
+        states, summary, memory = self._states(tokens, *around, memory=memory)
         segments = None
         if batch.get("encoder_targets") is not None:
             states = states[:, tokens.shape[1] :]
         else:
             segments = batch.get("encoder_segments")
-        found = {"states": states, **self.heads(states, segments, batch.get("pooled_at"), summary)}
+        read = self.heads(states, segments, batch.get("pooled_at"), summary, batch.get("unanswerable"))
+        found = {"states": states, **read}
         if "vocabulary" in self.config.outputs:
             found["vocabulary"] = self.logits(self.tokens, states)
         return found if memory is None else {**found, "memory": memory}
@@ -67,10 +68,12 @@ class Encoder(nn.Module):
         positions: jax.Array | None = None,
         types: jax.Array | None = None,
         query_segments: jax.Array | None = None,
+        global_tokens: jax.Array | None = None,
     ) -> jax.Array:
-        """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … and types 0 where not given. Of
-        images pixels float32 [b height width c] stand in the place of tokens."""
-        return self._states(tokens, segments, positions, types, query_segments)[0]
+        """tokens int [b n] → states [b n d]; segments 0 on padding, positions 0, 1, … and types 0 where not given;
+        global_tokens 1 for those that see and are seen by all, where the mechanism knows such tokens. Of images pixels
+        float32 [b height width c] stand in the place of tokens."""
+        return self._states(tokens, segments, positions, types, query_segments, global_tokens=global_tokens)[0]
 
     def _states(
         self,
@@ -81,6 +84,7 @@ class Encoder(nn.Module):
         query_segments: jax.Array | None = None,
         mask: jax.Array | None = None,
         targets: jax.Array | None = None,
+        global_tokens: jax.Array | None = None,
         memory: Cache | None = None,
     ) -> tuple[jax.Array, jax.Array | None, Cache | None]:
         """States, those of molecules where there are such, and the new memory."""
@@ -101,6 +105,7 @@ class Encoder(nn.Module):
             types=types,
             targets=targets,
             mask=mask,
+            global_tokens=global_tokens,
         )
         if self.config.molecules is not None:
             return *self.encoder(x, around), memory

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.layers.dropout import Dropout
-from t2t.layers.feed_forward import ACTIVATIONS
+from t2t.layers.feed_forward import ACTIVATIONS, FeedForward
+from t2t.layers.norm import Norm
 from t2t.models.config import ModelConfig
 from t2t.models.embedder import dense
 
@@ -35,6 +36,7 @@ class Heads(nn.Module):
         segments: jax.Array | None = None,
         at: jax.Array | None = None,
         summary: jax.Array | None = None,
+        unanswerable: jax.Array | None = None,
     ) -> dict[str, jax.Array]:
         """States of all tokens into what the config's `outputs` name, in float32.
 
@@ -43,6 +45,7 @@ class Heads(nn.Module):
           segments: int [b n], 0 on padding; says which token is the last.
           at: int [b], the token whose state stands for the sequence, where it is neither the first nor the last.
           summary: [b n' d], the states among which is that of the sequence, where it is not among these (molecules).
+          unanswerable: int [b n], 1 where no answer begins or ends: there "spans" are a million lower.
 
         Returns:
           The outputs by name, and "pooled" [b d] where something is read off it or there is a pooler.
@@ -59,7 +62,9 @@ class Heads(nn.Module):
             if name in OF_SEQUENCES:
                 found[name] = self._out(name, drop(pooled))
             elif name in OF_TOKENS:
-                found[name] = self._out(name, self._transformed(states) if name == "replaced" else drop(states))
+                found[name] = self._out(name, self._of_token(name, states))
+        if "spans" in found and unanswerable is not None:
+            found["spans"] = found["spans"] - 1e6 * unanswerable[..., None]
         return found
 
     def _pooled(self, states: jax.Array, segments: jax.Array | None, at: jax.Array | None) -> jax.Array:
@@ -71,11 +76,19 @@ class Heads(nn.Module):
             at = states.shape[1] - 1 - jnp.argmax((segments > 0)[:, ::-1], axis=1)
         return jnp.take_along_axis(states, at[:, None, None], axis=1)[:, 0]
 
-    def _transformed(self, states: jax.Array) -> jax.Array:
-        """ELECTRA's discriminator has a layer of its own before its answer (Clark et al. 2020)."""
-        return ACTIVATIONS[self.config.activation](
-            dense(self.config, "replaced_transform", states.shape[-1], self.config.width)(states)
-        )
+    def _of_token(self, name: str, states: jax.Array) -> jax.Array:
+        """States as a projection of tokens reads them: ELECTRA's discriminator has a dense layer of its own before its
+        answer (Clark et al. 2020), BigBird's spans a feed-forward with its residual and norm."""
+        config = self.config
+        if name == "replaced":
+            return ACTIVATIONS[config.activation](
+                dense(config, "replaced_transform", states.shape[-1], config.width)(states)
+            )
+        states = Dropout(config.dropout)(states)
+        if name == "spans" and config.spans_feed_forward:
+            changed = FeedForward(config, name="spans_feed_forward")(states)
+            return Norm(config, name="spans_norm")(states + changed)
+        return states
 
     def _out(self, name: str, x: jax.Array) -> jax.Array:
         width = {"pair": 2, "choice": 1, "replaced": 1, "spans": 2}.get(name, self.config.labels)

@@ -68,6 +68,7 @@ def features_of(
     if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
         given["decoder_input_ids"] = _shifted(_decoder_source(given, labels, config), values, family)
     features = {names[name]: CONVERTED.get(name, np.asarray)(value) for name, value in given.items()}
+    features = family.more(given, config, values) | features
     features = {name: v.astype(np.int32) if v.dtype.kind in "iub" else v for name, v in features.items()}
     if config.architecture == "encoder" and family.padding_sees and "encoder_segments" in features:
         features["encoder_query_segments"] = np.ones_like(features["encoder_segments"])

@@ -84,7 +84,14 @@ def assert_close(found, expected, what=""):
 def assert_same(found, expected, given, model):
     for name, array in expected.items():
         assert name in found, f"{name} is not among {sorted(found)}"
+        array = unpadded(array, found[name])
         assert_close(real(given, name, found[name], model), real(given, name, array, model), name)
+
+
+def unpadded(expected, found):
+    """Hidden states without the padding to whole blocks that some models leave on them (BigBird)."""
+    longer = expected.ndim == np.ndim(found) == 3 and expected.shape[1] > found.shape[1]
+    return expected[:, : found.shape[1]] if longer else expected
 
 
 @pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
@@ -105,9 +112,10 @@ def test_gradients(folder_of, name):
     loss, found = pretrained.load(folder).loss_and_gradients(**arguments(name))
     np.testing.assert_allclose(loss, results_of(folder, "output")["loss"], atol=2e-5, rtol=1e-5)
     buffers = set(np.load(folder / "results.npz")["untrained"])
-    assert set(found) - buffers == set(expected)
-    for tensor, gradient in expected.items():
-        assert_close(found[tensor], gradient, tensor)
+    dead = {tensor for tensor in set(expected) - set(found) if not expected[tensor].any()}  # BigBird's unused poolers
+    assert set(found) - buffers == set(expected) - dead
+    for tensor in set(expected) - dead:
+        assert_close(found[tensor], expected[tensor], tensor)
 
 
 @pytest.mark.parametrize("stacking", ["unrolled", "scanned"])

@@ -3,14 +3,13 @@ peer's. One file for each kin, with a table of its cases."""
 
 import numpy as np
 
-from cases import bart, bert, canine, deberta, gpt, t5, vit, xlnet
+from cases import bart, bert, canine, deberta, gpt, long, t5, vit, xlnet
 from cases.case import VOCABULARY, Arrays, Case
 
 __all__ = ["CASES", "VOCABULARY", "Case", "arguments"]
 
-CASES: dict[str, Case] = {
-    name: case for kin in (t5, gpt, bart, bert, deberta, xlnet, canine, vit) for name, case in kin.CASES.items()
-}
+_KIN = (t5, gpt, bart, bert, deberta, long, xlnet, canine, vit)
+CASES: dict[str, Case] = {name: case for kin in _KIN for name, case in kin.CASES.items()}
 
 
 def arguments(name: str) -> Arrays:

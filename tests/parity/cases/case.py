@@ -51,9 +51,11 @@ def padded(
     return given
 
 
-def masked_lm(generator: np.random.Generator, settings: Mapping[str, Any], left: bool = True) -> Arrays:
+def masked_lm(
+    generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11, left: bool = True
+) -> Arrays:
     """Some of the real tokens are learned."""
-    given = padded(generator, settings, left=left)
+    given = padded(generator, settings, length=length, left=left)
     learned = (given["attention_mask"] > 0) & (generator.random(given["input_ids"].shape) < 0.4)
     learned[:, 5] = True
     labels = generator.integers(3, settings["vocab_size"], learned.shape)
@@ -70,31 +72,31 @@ def followed(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arr
     return padded(generator, settings) | {"labels": np.array([0, 1, 1])}
 
 
-def base(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
+def base(generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11, left: bool = False) -> Arrays:
     """States alone: nothing is learned."""
-    return padded(generator, settings)
+    return padded(generator, settings, length=length, left=left)
 
 
-def classified(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
+def classified(generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11) -> Arrays:
     """A class for each row."""
     labels = len(settings.get("id2label", "ab"))
-    return padded(generator, settings) | {"labels": generator.integers(0, labels, 3)}
+    return padded(generator, settings, length=length) | {"labels": generator.integers(0, labels, 3)}
 
 
-def measured(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
+def measured(generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11) -> Arrays:
     """A number for each row."""
-    return padded(generator, settings) | {"labels": generator.normal(size=3).astype(np.float32)}
+    return padded(generator, settings, length=length) | {"labels": generator.normal(size=3).astype(np.float32)}
 
 
-def labelled(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
+def labelled(generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11) -> Arrays:
     """Several labels at once for each row."""
     labels = generator.integers(0, 2, (3, len(settings["id2label"])))
-    return padded(generator, settings) | {"labels": labels.astype(np.float32)}
+    return padded(generator, settings, length=length) | {"labels": labels.astype(np.float32)}
 
 
-def tagged(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
+def tagged(generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11) -> Arrays:
     """A label for each real token."""
-    given = padded(generator, settings, left=True)
+    given = padded(generator, settings, length=length, left=True)
     tags = generator.integers(0, len(settings.get("id2label", "ab")), given["input_ids"].shape)
     return given | {"labels": np.where(given["attention_mask"] > 0, tags, -100)}
 
@@ -105,10 +107,10 @@ def replaced(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arr
     return given | {"labels": generator.integers(0, 2, given["input_ids"].shape)}
 
 
-def spanned(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
+def spanned(generator: np.random.Generator, settings: Mapping[str, Any], length: int = 11) -> Arrays:
     """An answer's ends, one of them outside of the sequence."""
     ends = {"start_positions": np.array([2, 1, 50]), "end_positions": np.array([4, 3, 7])}
-    return padded(generator, settings, left=True) | ends
+    return padded(generator, settings, length=length, left=True) | ends
 
 
 def chosen(generator: np.random.Generator, settings: Mapping[str, Any]) -> Arrays:
