@@ -2,53 +2,29 @@
 output, hidden state and loss, every gradient under the tensors' names, greedy and beam outputs token for token; and
 they read its folders.
 
-The golden folders are those that the PyTorch models wrote, with what they gave; where PyTorch is installed they are
-made again.
+These are the tests of every kin of models; `test_parity_<kin>.py` runs them on its cases (see `conftest.py`).
 """
 
 import dataclasses
-import importlib.util
-import pathlib
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
 from cases import CASES, arguments
+from folders_of import GOLDEN, NEEDS_PYTORCH, stackings
 
 from t2t import folders, pretrained
 from t2t.inference import DecodeConfig
 from t2t.inference.programs import decode_batch
-from t2t.models import build
 
-GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
-NEEDS_PYTORCH = pytest.mark.skipif(
-    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
-)
-GENERATING = [name for name, case in CASES.items() if case.generates]
-
-
-@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=NEEDS_PYTORCH)])
-def folder_of(request, tmp_path_factory):
-    """case → a folder that transformers wrote, with results.npz in it."""
-    if request.param == "golden":
-        return lambda name: GOLDEN / name
-    import peer
-
-    made: dict = {}
-
-    def live(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            peer.write(name, made[name])
-        return made[name]
-
-    return live
+__all__ = [
+    "test_gradients",
+    "test_greedy_and_beam_outputs",
+    "test_outputs_and_hidden_states",
+    "test_transformers_reads_what_is_saved_after_a_step",
+    "test_what_is_saved_is_what_was_loaded",
+]
 
 
 def results_of(folder, kind):
@@ -94,16 +70,13 @@ def unpadded(expected, found):
     return expected[:, : found.shape[1]] if longer else expected
 
 
-@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
-@pytest.mark.parametrize("name", CASES)
 def test_outputs_and_hidden_states(folder_of, name, stacking):
     folder, given = folder_of(name), arguments(name)
-    model = load(folder, stacking)
+    model = pretrained.load(folder, stacking=stacking)
     found = model(**given, output_hidden_states=True)
     assert_same(numbered(found), results_of(folder, "output"), given, model)
 
 
-@pytest.mark.parametrize("name", CASES)
 def test_gradients(folder_of, name):
     folder = folder_of(name)
     expected = results_of(folder, "gradient")
@@ -118,11 +91,10 @@ def test_gradients(folder_of, name):
         assert_close(found[tensor], expected[tensor], tensor)
 
 
-@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
-@pytest.mark.parametrize("name", GENERATING)
-def test_greedy_and_beam_outputs(folder_of, name, stacking):
+def test_greedy_and_beam_outputs(folder_of, generating, stacking):
+    name = generating
     folder = folder_of(name)
-    result, model = dict(np.load(folder / "results.npz")), load(folder, stacking)
+    result, model = dict(np.load(folder / "results.npz")), pretrained.load(folder, stacking=stacking)
     if model.config.architecture == "decoder":
         prompts = {"decoder_inputs": result["prompts"], "decoder_segments": result["prompts_mask"]}
     else:
@@ -139,10 +111,8 @@ def test_greedy_and_beam_outputs(folder_of, name, stacking):
         np.testing.assert_array_equal(tokens, expected)
 
 
-@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
-@pytest.mark.parametrize("name", CASES)
 def test_what_is_saved_is_what_was_loaded(name, stacking, tmp_path):
-    model = load(GOLDEN / name, stacking)
+    model = pretrained.load(GOLDEN / name, stacking=stacking)
     pretrained.save(model, tmp_path)
     again, first = folders.load(tmp_path), folders.load(GOLDEN / name)
     assert again.config == first.config
@@ -151,27 +121,12 @@ def test_what_is_saved_is_what_was_loaded(name, stacking, tmp_path):
 
 @NEEDS_PYTORCH
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", CASES)
 def test_transformers_reads_what_is_saved_after_a_step(name, dtype, tmp_path):
     import peer
 
-    model, given = load(GOLDEN / name, "scanned"), arguments(name)
+    model, given = pretrained.load(GOLDEN / name, stacking=stackings(CASES[name])[-1]), arguments(name)
     moved = jax.tree.map(lambda p: (p + 0.01 * jnp.sin(p)).astype(dtype).astype(jnp.float32), model.params)
     model = dataclasses.replace(model, params=moved)
     pretrained.save(model, tmp_path, dtype=dtype, shard_bytes=9_000)
     expected = {key.removeprefix("output:"): value for key, value in peer.read(tmp_path, name).items()}
     assert_same(numbered(model(**given)), expected, given, model)
-
-
-def load(folder, stacking):
-    """The model, its layers unrolled where they share several sets of parameters."""
-    model = pretrained.load(folder)
-    if len(set(model.config.sharing)) > 1:
-        return model
-    return pretrained.load(folder, stacking=stacking)
-
-
-def test_every_module_is_the_one_that_trains():
-    """What is called under transformers' names is the module that `build` makes of the config."""
-    model = pretrained.load(GOLDEN / "bert")
-    assert model.module == build(model.config)

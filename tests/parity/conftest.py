@@ -1,0 +1,37 @@
+"""The tests of `checks.py` on the cases of a file, its `KIN`: on golden folders, and live where PyTorch is there."""
+
+import pytest
+from folders_of import NEEDS_PYTORCH, golden, stackings
+
+pytest.register_assert_rewrite("checks")
+
+
+def pytest_generate_tests(metafunc):
+    cases = getattr(metafunc.module, "KIN", {})
+    if not cases:
+        return
+    generating = {name: case for name, case in cases.items() if case.generates}
+    for argument, chosen in (("name", cases), ("generating", generating)):
+        if argument in metafunc.fixturenames and "stacking" in metafunc.fixturenames:
+            both = [(name, stacking) for name, case in chosen.items() for stacking in stackings(case)]
+            metafunc.parametrize((argument, "stacking"), both)
+        elif argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, list(chosen))
+
+
+@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=NEEDS_PYTORCH)])
+def folder_of(request, tmp_path_factory):
+    """case → a folder that transformers wrote, with results.npz in it."""
+    if request.param == "golden":
+        return golden
+    import peer
+
+    made: dict = {}
+
+    def live(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            peer.write(name, made[name])
+        return made[name]
+
+    return live

@@ -1,0 +1,32 @@
+"""Where the folders of the cases are, and which ways of stacking layers a case is tried with."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+from t2t import folders
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
+NEEDS_PYTORCH = pytest.mark.skipif(
+    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
+)
+HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForMultipleChoice", "Answering", "AnsweringSimple")
+
+
+def stackings(case) -> tuple[str, ...]:
+    """The ways of stacking layers: of heads one, for what comes after the layers does not know of it; nor can layers be
+    scanned that share several sets of parameters."""
+    if (
+        case.class_name.endswith(HEADS)
+        or case.settings.get("num_hidden_groups", 1) * case.settings.get("inner_group_num", 1) > 1
+    ):
+        return ("unrolled",)
+    return ("unrolled", "scanned")
+
+
+def golden(name: str) -> pathlib.Path:
+    """The folder that a PyTorch model wrote, with what it gave."""
+    assert folders.is_folder(GOLDEN / name), f"no golden folder of {name}: make_golden.py writes it"
+    return GOLDEN / name
