@@ -57,47 +57,26 @@ def generate_ids(
 
     Raises:
       ConfigError: an argument that is not here, or a value that cannot be.
-      DataError: no inputs, prompts padded on the right, or no room for a new token.
+      DataError: no inputs, ids that the model does not know, prompts padded on the right, or no room for a new token.
     """
     settings = settings_of(values, arguments)
-    eos_ids = _ids(settings["eos_token_id"])
-    pad_id = settings["pad_token_id"]
-    if pad_id is None:
-        pad_id = eos_ids[0] if eos_ids else None
-    pixels = config.side("encoder").patches is not None
-    inputs = pixel_values if pixels else input_ids
-    if inputs is None:
-        raise DataError(f"generate_ids: this model reads {'pixel_values' if pixels else 'input_ids'}, and found none.")
-    inputs = np.asarray(inputs, np.float32 if pixels else np.int32)
-    mask = np.ones_like(inputs) if attention_mask is None else np.asarray(attention_mask, np.int32)
     if config.architecture == "decoder":
-        if attention_mask is None and pad_id is not None and pad_id not in eos_ids:
-            mask = (inputs != pad_id).astype(np.int32)
-        if not mask[:, -1].all():
-            raise DataError("generate_ids: prompts are padded on the left, found padding at the end of some.")
-        prompt, batch = inputs, {"decoder_inputs": inputs, "decoder_segments": mask}
+        batch = _prompts(settings, config, input_ids, attention_mask)
     else:
-        prompt = _beginning(settings, config, decoder_input_ids, len(inputs))
-        images, text = (
-            {"encoder_pixels": np.moveaxis(inputs, 1, -1)},
-            {"encoder_inputs": inputs, "encoder_segments": mask},
-        )
-        batch = (images if pixels else text) | {"decoder_inputs": prompt}
-    decode = decode_config(settings, config, prompt.shape[1])
-    rows = jnp.arange(len(inputs))
-    tokens, scores = decode_batch(params, batch, rows, model=build_model(config), decode=decode, eos_id=eos_ids)
-    count = tokens.shape[1]
-    tokens = np.asarray(tokens).reshape(len(inputs) * count, -1)
-    ends = np.isin(tokens, eos_ids)
-    lengths = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, tokens.shape[1])
-    lengths *= np.asarray(scores).reshape(-1) > NEVER / 2  # nothing, where there are fewer hypotheses than beams
-    fill = pad_id or (eos_ids[0] if eos_ids and decode.method == "beam" else 0)
-    tokens = np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, fill)[:, : lengths.max()]
-    return np.concatenate([np.repeat(prompt, count, axis=0), tokens], axis=1).astype(np.int32)
+        batch = _encoder_features(config, input_ids, attention_mask, pixel_values)
+        batch["decoder_inputs"] = _beginning(settings, config, decoder_input_ids, len(next(iter(batch.values()))))
+    prompt, eos_ids = batch["decoder_inputs"], settings["eos_token_id"]
+    decode, rows = decode_config(settings, config, prompt.shape[1]), jnp.arange(len(prompt))
+    found = decode_batch(params, batch, rows, model=build_model(config), decode=decode, eos_id=eos_ids)
+    tokens, scores = (np.asarray(x) for x in found)
+    fill = settings["pad_token_id"] or (eos_ids[0] if eos_ids and decode.method == "beam" else 0)
+    tokens = _filled(tokens.reshape(scores.size, -1), scores.reshape(-1), eos_ids, fill)
+    return np.concatenate([np.repeat(prompt, scores.shape[1], axis=0), tokens], axis=1)
 
 
 def settings_of(values: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of everything in `DEFAULTS`: of the arguments, else of the folder, else the default.
+    """The value of everything in `DEFAULTS`: of the arguments, else of the folder, else the default. Ends of sequence
+    are a tuple; padding is the first of them where nothing is said.
 
     Raises:
       ConfigError: an argument that is not there, or one, or a value of the folder, whose effect is not here.
@@ -113,7 +92,11 @@ def settings_of(values: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict
     told = {name: value for name, value in values.items() if name in DEFAULTS and value is not None}
     # None says "none" of what may be none, an end of sequence say; of the rest it says nothing.
     said = {n: v for n, v in arguments.items() if n in DEFAULTS and (v is not None or DEFAULTS[n] is None)}
-    return {**DEFAULTS, **told, **said}
+    settings = {**DEFAULTS, **told, **said}
+    settings["eos_token_id"] = _ids(settings["eos_token_id"])
+    if settings["pad_token_id"] is None and settings["eos_token_id"]:
+        settings["pad_token_id"] = settings["eos_token_id"][0]
+    return settings
 
 
 def decode_config(settings: Mapping[str, Any], config: ModelConfig, prompt: int) -> DecodeConfig:
@@ -150,23 +133,70 @@ def decode_config(settings: Mapping[str, Any], config: ModelConfig, prompt: int)
         **({name: settings[name] for name in ("temperature", "top_k", "top_p", "seed")} if sample else {}),
         repetition_penalty=settings["repetition_penalty"],
         no_repeat_ngram_size=settings["no_repeat_ngram_size"],
-        banned_ids=tuple(i for (i,) in banned if i not in _ids(settings["eos_token_id"])),
+        banned_ids=tuple(i for (i,) in banned if i not in settings["eos_token_id"]),
         min_new_tokens=max((settings["min_length"] or 0) - prompt, 0) if shortest is None else shortest,
         forced_bos_id=settings["forced_bos_token_id"] if prompt == 1 else None,
         forced_eos_id=_only(settings["forced_eos_token_id"]),
     )
 
 
+def _prompts(settings: Mapping[str, Any], config: ModelConfig, given: Any, mask: Any) -> dict[str, np.ndarray]:
+    """What a decoder reads: prompts, and which of their tokens are no padding."""
+    tokens, pad_id = _tokens("input_ids", given, config), settings["pad_token_id"]
+    if mask is None:
+        told = pad_id is not None and pad_id not in settings["eos_token_id"]
+        mask = tokens != pad_id if told else np.ones_like(tokens)
+    mask = np.asarray(mask, np.int32)
+    if not mask[:, -1].all():
+        raise DataError("generate_ids: prompts are padded on the left, found padding at the end of some.")
+    return {"decoder_inputs": tokens, "decoder_segments": mask}
+
+
+def _encoder_features(config: ModelConfig, given: Any, mask: Any, pixels: Any) -> dict[str, np.ndarray]:
+    """What an encoder reads: text or images."""
+    side = config.side("encoder")
+    if side.patches is None:
+        tokens = _tokens("input_ids", given, side)
+        mask = np.ones_like(tokens) if mask is None else np.asarray(mask, np.int32)
+        return {"encoder_inputs": tokens, "encoder_segments": mask}
+    if pixels is None:
+        raise DataError("generate_ids: this model reads pixel_values, found none.")
+    return {"encoder_pixels": np.moveaxis(np.asarray(pixels, np.float32), 1, -1)}
+
+
 def _beginning(settings: Mapping[str, Any], config: ModelConfig, given: Any, rows: int) -> np.ndarray:
     """What the decoder of an encoder-decoder begins with, int32 [b p]: its start token, and what is given after it."""
-    start = next(
-        s for s in (settings["decoder_start_token_id"], settings["bos_token_id"], config.start_id) if s is not None
-    )
-    start = np.broadcast_to(np.asarray(start, np.int32).reshape(-1, 1), (rows, 1))
+    told = (settings["decoder_start_token_id"], settings["bos_token_id"], config.start_id)
+    start = np.reshape(next(s for s in told if s is not None), (-1, 1))
+    start = _tokens("decoder_start_token_id", np.broadcast_to(start, (rows, 1)), config)
     if given is None:
         return start
-    given = np.asarray(given, np.int32)
+    given = _tokens("decoder_input_ids", given, config)
     return np.concatenate([start, given], axis=1) if (given[:, :1] != start).all() else given
+
+
+def _tokens(name: str, given: Any, config: ModelConfig) -> np.ndarray:
+    """Ids as int32 [b n].
+
+    Raises:
+      DataError: none, something other than rows of ids, or ids that the model does not know.
+    """
+    ids = np.asarray(() if given is None else given)
+    if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.size:
+        raise DataError(f"generate_ids: {name}: expected rows of ids, [b n], found {ids.dtype} {ids.shape}.")
+    if ids.min() < 0 or ids.max() >= config.vocab_size:
+        raise DataError(
+            f"generate_ids: {name}: expected ids from 0 to {config.vocab_size - 1}, found {ids.min()} to {ids.max()}."
+        )
+    return ids.astype(np.int32)
+
+
+def _filled(tokens: np.ndarray, scores: np.ndarray, eos_ids: tuple[int, ...], fill: int) -> np.ndarray:
+    """Generated tokens [r n] with `fill` after the end of sequence, as long as the longest row."""
+    ends = np.isin(tokens, eos_ids)
+    lengths = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, tokens.shape[1])
+    lengths *= scores > NEVER / 2  # nothing, where there are fewer hypotheses than beams
+    return np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, fill)[:, : lengths.max()].astype(np.int32)
 
 
 def _ids(value: Any) -> tuple[int, ...]:

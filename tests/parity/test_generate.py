@@ -106,6 +106,10 @@ def test_samples_differ_and_are_drawn_alike_from_a_seed():
         ({"num_beams": 2, "do_sample": True}, ConfigError, "do_sample with num_beams above 1 is not here"),
         ({"typical_p": 0.9}, ConfigError, "typical_p is not here, found 0.9: give typical_p=1.0"),
         ({"bad_words_ids": [[3, 4]]}, ConfigError, "bad_words_ids of several tokens are not here"),
+        ({"input_ids": None}, DataError, "input_ids: expected rows of ids"),
+        ({"input_ids": [3, 4]}, DataError, r"input_ids: expected rows of ids, \[b n\], found int64 \(2,\)"),
+        ({"input_ids": [[3.5]]}, DataError, "input_ids: expected rows of ids"),
+        ({"input_ids": [[3, 19]]}, DataError, "input_ids: expected ids from 0 to 18, found 3 to 19"),
         ({"max_length": 6}, DataError, "begins with 6 tokens, and max_length leaves no room"),
         ({"attention_mask": [[1, 1, 1, 1, 1, 0]] * 3}, DataError, "prompts are padded on the left"),
     ],
@@ -124,7 +128,7 @@ def test_settings_are_of_the_arguments_then_of_the_folder_then_of_its_decoder():
         "decoder": {"num_beams": 2, "pad_token_id": 4, "top_k": 7},
     }
     found = settings_of(values, {"eos_token_id": None, "top_p": 0.5, "num_beams": None})
-    expected = {"num_beams": 3, "eos_token_id": None, "pad_token_id": 4, "top_k": 7, "top_p": 0.5, "max_length": None}
+    expected = {"num_beams": 3, "eos_token_id": (), "pad_token_id": 4, "top_k": 7, "top_p": 0.5, "max_length": None}
     assert {name: found[name] for name in expected} == expected
 
 
