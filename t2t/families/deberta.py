@@ -274,9 +274,10 @@ def _named_by(family: Family, values: Values, tensors: Collection[str]) -> Famil
     return family if legacy else _FAMILIES[family.name, _NEW]
 
 
-# Copies of what is tied, position ids, and what the pre-training of the published models left behind.
+# Copies of what is tied, position ids, what the pre-training of the published models left behind, and the norm of a
+# table that is not there.
 SILENT = r"(deberta\.)?embeddings\.(position_ids|position_embeddings\.weight)|cls\.predictions\.decoder\.(weight|bias)"
-SILENT += r"|mask_predictions\..*"
+SILENT += r"|mask_predictions\..*|(deberta\.)?encoder\.LayerNorm\.(weight|bias)"
 _FAMILIES = {
     (name, predictions): Family(
         name,
