@@ -6,8 +6,8 @@
 
 The files are the first 90, the next 5 and the last 5 million bytes, train.txt.raw, valid.txt.raw and test.txt.raw in
 $T2T_DATA/enwik8 (../shared/data/enwik8 if it is not set). Hyperparameters are those of the released scripts. Unlike
-these, projections of queries, keys and values have a bias, and a segment of evaluation is as long as one of training:
-with `same_length` every token sees as many keys as memory whatever a segment's length.
+there, a segment of evaluation is as long as one of training: with `same_length` every token sees as many keys as memory
+whatever a segment's length.
 """
 
 import os
@@ -16,6 +16,7 @@ from configs import base
 from t2t.attention import TransformerXL
 from t2t.data import DataConfig
 from t2t.inference import DecodeConfig
+from t2t.layers.adaptive import Adaptive
 from t2t.models import ModelConfig
 from t2t.training import AdamW, RunConfig, ScheduleConfig, TrainConfig
 
@@ -39,11 +40,12 @@ def get_config(size: str = "base"):
     return config
 
 
-def recipe(size, *, steps: int, init_std: float = 0.02, tied: bool = True):
+def recipe(size, *, steps: int, init_std: float = 0.02, tied: bool = True, adaptive: Adaptive | None = None):
     """What both corpora have in common. `memory` and `clamp` of a size are of evaluation; training remembers a segment.
 
     Args:
       tied: whether all layers share u and v.
+      adaptive: the clusters of the vocabulary; None for an ordinary softmax.
     """
     attention = TransformerXL(memory=size["segment"], tied=tied)
     judged = TransformerXL(memory=size["memory"], clamp=size["clamp"], same_length=True, tied=tied)
@@ -55,12 +57,14 @@ def recipe(size, *, steps: int, init_std: float = 0.02, tied: bool = True):
         head_width=size["head_width"],
         mlp_width=size["mlp_width"],
         attention=attention,
+        attention_bias=(),
+        adaptive=adaptive,
         positions="none",
         norm_place="post",
         norm_epsilon=1e-5,
         final_norm=False,
         scale_embeddings=True,
-        logits_bias=True,
+        logits_bias=adaptive is None,
         dropout=size["dropout"],
         mlp_dropout=size["dropout"],
         attention_dropout=size["attention_dropout"],

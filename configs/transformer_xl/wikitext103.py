@@ -4,14 +4,15 @@ as `wikitext103.py:large` 18 layers, 18.3.
     python launch/train.py --config=configs/transformer_xl/wikitext103.py --workdir=runs/transformer_xl_wikitext103
 
 The files are wiki.train.tokens and wiki.valid.tokens in $T2T_DATA/wikitext-103 (../shared/data/wikitext-103 if it is
-not set). Hyperparameters are those of the released scripts, but for what stands in enwik8.py, and for the softmax: it
-is of all 267,735 words at once, where the paper has an adaptive one, whose large model has narrower tables for rarer
-words and 257M parameters in all (here 503M).
+not set). Hyperparameters are those of the released scripts, but for what stands in enwik8.py. The softmax is first over
+the 20,000 most frequent words and three clusters of the others (Grave et al. 2017); in the large model rarer words have
+narrower tables (Baevski & Auli 2019).
 """
 
 import os
 
 from configs.transformer_xl import enwik8
+from t2t.layers.adaptive import Adaptive
 
 SIZES = {
     "base": {
@@ -23,12 +24,15 @@ SIZES = {
         "memory": 1_600, "clamp": 1_000, "dropout": 0.2, "attention_dropout": 0.2, "rows": 128, "warmup": 16_000,
     },
 }  # fmt: skip
+CUTOFFS = (20_000, 40_000, 200_000)
 STEPS = {"base": 200_000, "large": 4_000_000}
 
 
 def get_config(size: str = "base"):
     large = {"init_std": 0.005, "tied": False} if size == "large" else {}
-    config = enwik8.recipe(SIZES[size], steps=STEPS[size], **large)
+    narrower = {"divisor": 4, "tied_projections": (False, True, True, True)} if size == "large" else {}
+    adaptive = Adaptive(cutoffs=CUTOFFS, **narrower)
+    config = enwik8.recipe(SIZES[size], steps=STEPS[size], adaptive=adaptive, **large)
     folder = os.path.join(os.environ.get("T2T_DATA", "../shared/data"), "wikitext-103")
     config.data.train, config.data.validation = f"{folder}/wiki.train.tokens", f"{folder}/wiki.valid.tokens"
     config.data.vocabulary = "words:267735"

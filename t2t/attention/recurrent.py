@@ -198,8 +198,8 @@ class TransformerXL(Recurrent):
         Without it, rotary positions or a relative bias say how far apart two positions are.
       same_length: every query sees as many keys as the memory is long, itself the last, as the paper evaluates;
         otherwise later queries of a segment see more.
-      zeros: whether the memory begins with as many states of zero, which the first document sees, as in the released
-        code; otherwise it begins empty.
+      zeros: whether the memory begins with as many states of zero, which the first document (of id 1) sees, as in
+        Hugging Face's models; otherwise it begins empty.
     """
 
     name: Literal["transformer_xl"] = "transformer_xl"

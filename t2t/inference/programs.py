@@ -143,6 +143,6 @@ def cast_matrices(params: Any, dtype: jnp.dtype) -> Any:
 
     def cast(path, leaf):
         name, owner = path[-1].key, path[-2].key if len(path) > 1 else ""
-        return leaf.astype(dtype) if name == "kernel" or (name == "table" and "tokens" in owner) else leaf
+        return leaf.astype(dtype) if name == "kernel" or (name.startswith("table") and "tokens" in owner) else leaf
 
     return jax.tree_util.tree_map_with_path(cast, params)

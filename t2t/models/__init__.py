@@ -15,6 +15,7 @@ from t2t.models.config import ModelConfig
 from t2t.models.decoder import Decoder
 from t2t.models.encoder import Encoder
 from t2t.models.encoder_decoder import EncoderDecoder
+from t2t.models.heads import first
 from t2t.models.hidden import hidden_states
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "abstract_params",
     "build",
     "dummy_batch",
+    "first",
     "hidden_states",
     "init_cache",
     "init_memory",

@@ -10,7 +10,7 @@ from flax import linen as nn
 from t2t.layers import Stack, Surroundings
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
-from t2t.models.embedder import Embedder, check_length, logits_of, token_table
+from t2t.models.embedder import Embedder, check_length, logits_of, of_vocabulary, token_table
 from t2t.models.heads import Heads, first
 
 
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         states, memory = self._states(inputs, segments, positions, prefix, memory)
         found = {"states": states, **self.heads(states, segments, batch.get("pooled_at"))}
         if "vocabulary" in self.config.outputs:
-            found["vocabulary"] = self.logits(self.tokens, states)
+            found |= of_vocabulary(self.logits, self.tokens, states, batch.get("targets"))
         return found if memory is None else {**found, "memory": memory}
 
     def decode(

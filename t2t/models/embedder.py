@@ -1,6 +1,7 @@
 """Tokens into the first states of a stack, and last states into logits."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,6 +104,24 @@ def logits_of(config: ModelConfig) -> "Logits | AdaptiveSoftmax":
     if config.adaptive is None:
         return Logits(config)
     return AdaptiveSoftmax(config, config.adaptive, config.vocab_size, config.table_width, config.tie_logits)
+
+
+def of_vocabulary(
+    logits: "Logits | AdaptiveSoftmax",
+    table: Embedding | AdaptiveEmbedding,
+    states: jax.Array,
+    targets: jax.Array | None,
+) -> dict[str, Any]:
+    """What is read off states about words.
+
+    Returns:
+      "vocabulary", logits [b n v]; of words in clusters, where targets int [b n] are given, also "of_targets", the
+      log-probability of each and whether it is the likeliest. What is not used is not computed under jit.
+    """
+    found = {"vocabulary": logits(table, states)}
+    if targets is None or not isinstance(logits, AdaptiveSoftmax):
+        return found
+    return found | {"of_targets": logits.of_targets(table, states, targets)}
 
 
 class Logits(nn.Module):

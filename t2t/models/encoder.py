@@ -13,7 +13,7 @@ from t2t.layers.streams import masks
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import cached_surroundings
-from t2t.models.embedder import Embedder, logits_of, token_table
+from t2t.models.embedder import Embedder, logits_of, of_vocabulary, token_table
 from t2t.models.encoder_stack import encoder_stack
 from t2t.models.heads import Heads, first
 from t2t.models.inputs import feature_of
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         read = self.heads(states, segments, batch.get("pooled_at"), summary, batch.get("unanswerable"))
         found = {"states": states, **read}
         if "vocabulary" in self.config.outputs:
-            found["vocabulary"] = self.logits(self.tokens, states)
+            found |= of_vocabulary(self.logits, self.tokens, states, batch.get("targets"))
         return found if memory is None else {**found, "memory": memory}
 
     def encode(

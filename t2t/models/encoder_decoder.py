@@ -11,7 +11,7 @@ from t2t.layers import Surroundings
 from t2t.models.cache import Cache
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import cached_surroundings, decoder_stack
-from t2t.models.embedder import Embedder, Table, dense, logits_of, token_table
+from t2t.models.embedder import Embedder, Table, dense, logits_of, of_vocabulary, token_table
 from t2t.models.encoder_stack import encoder_stack
 from t2t.models.heads import Heads, first
 from t2t.models.inputs import feature_of
@@ -56,7 +56,7 @@ class EncoderDecoder(nn.Module):
             found["encoded_pooled"] = self.encoder_heads(encoded, read["segments"])["pooled"]
         found |= self.heads(states, written["segments"], batch.get("pooled_at"))
         if "vocabulary" in self.config.outputs:
-            found["vocabulary"] = self.logits(self._decoder_table, states)
+            found |= of_vocabulary(self.logits, self._decoder_table, states, batch.get("targets"))
         return found
 
     @property

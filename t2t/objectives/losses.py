@@ -48,3 +48,15 @@ def squared_error(numbers: jax.Array, targets: jax.Array, weights: jax.Array) ->
     loss = jnp.sum(jnp.square(error) * weights)
     correct = jnp.sum((jnp.abs(error) < 0.5) * weights)
     return loss, {"nll": loss, "correct": correct, "weights": jnp.sum(weights)}
+
+
+def of_log_probabilities(
+    logp: jax.Array, correct: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """What `cross_entropy` gives, of the log-probability of each target [b n] and whether it is the likeliest [b n].
+
+    There is no z-loss: the normaliser of what is normalised is 1.
+    """
+    weights = weights.astype(jnp.float32)
+    nll = -jnp.sum(logp * weights)
+    return nll, {"nll": nll, "correct": jnp.sum(correct * weights), "weights": jnp.sum(weights)}

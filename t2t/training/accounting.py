@@ -58,7 +58,10 @@ def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_
         cross = config.cross_attention.flops(m, n, sizes, causal=False)
         total += config.decoder_layers * (2 * d * inner * (n + m) + cross)
     if "vocabulary" in config.outputs:
-        logits = 2 * config.table_width * v if config.tie_logits else 2 * d * v
+        if config.adaptive is not None:  # how many words of the later clusters are scored is for the text to decide
+            v = len(config.adaptive.cutoffs) + min(config.adaptive.cutoffs, default=v)
+        tabled = config.tie_logits or config.adaptive is not None
+        logits = 2 * config.table_width * v if tabled else 2 * d * v
         logits += 2 * d * config.table_width if config.logits_transform else 0
         total += logits * (m if config.decoder_layers else n)
     return batch * total

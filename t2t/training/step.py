@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from t2t.models import Cache, memory_loss, over_batch
-from t2t.objectives.losses import cross_entropy, squared_error
+from t2t.models import Cache, first, memory_loss, over_batch
+from t2t.objectives.losses import cross_entropy, of_log_probabilities, squared_error
 from t2t.training.config import TrainConfig
 
 
@@ -62,11 +62,13 @@ def make_train_step(
 
     def loss_sum(params, batch, key, memory):
         given = () if memory is None else (memory,)
-        out = model.apply({"params": params}, batch, *given, rngs={"dropout": key})
-        logits, memory = (out, None) if memory is None else out
+        found = model.apply({"params": params}, batch, *given, rngs={"dropout": key}, method="outputs")
+        logits, memory = first(model.config, found), found.get("memory")
         targets, weights = batch["targets"], batch["loss_weights"]
         if model.config.gives_number:
             loss, sums = squared_error(logits[..., 0], targets, weights)
+        elif "of_targets" in found and not config.label_smoothing:
+            loss, sums = of_log_probabilities(*found["of_targets"], weights)
         else:
             loss, sums = cross_entropy(
                 logits, targets, weights, z_loss=config.z_loss, label_smoothing=config.label_smoothing

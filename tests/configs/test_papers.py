@@ -18,12 +18,16 @@ SMALL = {
 }  # fmt: skip
 SEGMENTS = {"model.decoder_layers": 2, "data.targets_length": 16, "data.inputs_length": 16}
 RECURRENT = SEGMENTS | {"model.attention.memory": 16, "decode.attention.memory": 40, "decode.attention.clamp": 30}
+CLUSTERS = {"data.vocabulary": "words:300", "model.adaptive.cutoffs": (4, 8, 9)}
 ROWS = {"model.decoder_layers": 2}
 PIXELS = ROWS | {"model.value_width": 12, "model.attention.pattern": "local(12) | strided(12)"}
 EXPERIMENTS = {  # module: (of get_config, published parameters, vocabulary, overrides)
     "transformer_xl.enwik8": ("base", 41e6, 204, RECURRENT),
     "transformer_xl.enwik8:large": ("large", 277e6, 204, RECURRENT),
-    "transformer_xl.wikitext103": ("base", 151e6, 267_735, RECURRENT | {"data.vocabulary": "words:300"}),
+    "transformer_xl.wikitext103": ("base", 151e6, 267_735, RECURRENT | CLUSTERS),
+    "transformer_xl.wikitext103:large": (
+        "large", 285.2e6, 267_735, RECURRENT | CLUSTERS | {"model.adaptive.divisor": 2},
+    ),
     "sparse_transformer.enwik8": (
         None, 95e6, 256,
         ROWS | {
