@@ -11,22 +11,33 @@ from t2t.errors import DataError
 from t2t.inference.layout import buckets_up_to, make_converter
 from t2t.inference.programs import label_batch
 from t2t.inference.trained import Progress, Trained, fetch
-from t2t.tasks.labelling import Labelling, labelling_of
+from t2t.tasks.labelling import LABELLED, Labelling, labelling_of
 
 Scored = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass
 class LabelModel(Trained):
-    """A model with its parameters and vocabulary, whose first output is one of `tasks.labelling.LABELLED`.
+    """An encoder with its parameters and vocabulary, whose first output is one of `tasks.labelling.LABELLED`.
 
     Attributes:
       labels: their names, in the order of the logits; none of a number and of spans.
       stride: see `DataConfig`.
+
+    Raises:
+      DataError: a model of another kind.
     """
 
     labels: tuple[str, ...] = ()
     stride: int = 128
+
+    def __post_init__(self):
+        outputs, architecture = self.config.outputs, self.config.architecture
+        if architecture != "encoder" or not outputs or outputs[0] not in LABELLED:
+            raise DataError(
+                f"Labels are predicted by an encoder whose first output is one of {', '.join(LABELLED)}, found "
+                f"architecture '{architecture}' with outputs {outputs}."
+            )
 
     @classmethod
     def _known(cls, run: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from t2t.data.vocabulary import FolderVocabulary, copy_files, from_folder
 from t2t.errors import DataError
 from t2t.families.family import Family
 from t2t.folders.tensors import json_of
-from t2t.inference import TextModel
+from t2t.inference import LabelModel, TextModel
 from t2t.models import Cache, ModelConfig, hidden_states
 from t2t.models import build as build_model
 from t2t.models.mems import memory_of, mems_after, remembers
@@ -26,7 +26,7 @@ from t2t.pretrained.arguments import Features, features_of
 from t2t.pretrained.generate import generate_ids
 from t2t.pretrained.losses import loss_of
 from t2t.pretrained.results import Result, result_of
-from t2t.pretrained.text import states_of, text_model
+from t2t.pretrained.text import label_model, states_of, text_model
 
 GENERATION = "generation_config.json"
 
@@ -136,6 +136,11 @@ class Pretrained:
         """The model of text, as runs have it: with the folder's tokenizer, and its way to decode."""
         return text_model(self)
 
+    @functools.cached_property
+    def labelled(self) -> LabelModel:
+        """The model of labels, as runs have it: with the folder's tokenizer and the labels it names."""
+        return label_model(self)
+
     def generate(self, texts: Sequence[str], **options: Any) -> list[str]:
         """An answer to each text, or of a decoder how it goes on; see `TextModel.generate` for the options."""
         return self.text.generate(texts, **options)
@@ -147,6 +152,14 @@ class Pretrained:
     def score(self, inputs: Sequence[str], targets: Sequence[str], **options: Any) -> list[Any]:
         """The log-likelihood of each target after its input; see `TextModel.score`."""
         return self.text.score(inputs, targets, **options)
+
+    def predict(self, inputs: Sequence[str | Mapping[str, Any]], **options: Any) -> list[str]:
+        """The answer to each input of a model with a head: a label, a number, tags, a span; see `LabelModel.predict`.
+
+        Raises:
+          DataError: the model has no such head.
+        """
+        return self.labelled.predict(inputs, **options)
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> list[np.ndarray]:
         """The last states of the tokens of each text, special tokens among them, float32 [n d] each: of the encoder,

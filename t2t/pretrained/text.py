@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from t2t.errors import DataError
-from t2t.inference import TextModel
+from t2t.inference import LabelModel, TextModel
 from t2t.inference.layout import buckets_up_to
 from t2t.pretrained.generate import decode_config, settings_of
 
@@ -34,6 +34,21 @@ def text_model(model: "Pretrained") -> TextModel:
         prefix_attention=False,
         continues=alone,
         decode=decode,
+    )
+
+
+def label_model(model: "Pretrained") -> LabelModel:
+    """The model with its tokenizer, answering by its head, with the labels that config.json names."""
+    config = model.config
+    names = model.values.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.labels)}
+    named = not config.gives_number and config.outputs[:1] != ("spans",)
+    limited = config.positions in ("learned", "sinusoidal")
+    return LabelModel(
+        config=config,
+        params=model.params,
+        vocabulary=model.vocabulary,
+        inputs_length=config.max_length if limited else UNLIMITED,
+        labels=tuple(names[key] for key in sorted(names, key=int)) if named else (),
     )
 
 

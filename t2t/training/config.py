@@ -111,11 +111,6 @@ class RunConfig:
             )
         if outputs[0] == "vocabulary":
             return
-        if self.model.architecture != "encoder":
-            raise ConfigError(
-                f"model.outputs {outputs} are learned by an 'encoder', found model.architecture "
-                f"'{self.model.architecture}': set model.outputs to ('vocabulary',), or take an encoder."
-            )
         if self.data.packing:
             raise ConfigError(
                 f"data.packing puts several examples into a row, and model.outputs {outputs} answer one a row: set "

@@ -142,6 +142,11 @@ def find_tasks(config: RunConfig) -> list[tuple[Task, float]]:
 def check_objectives(config: RunConfig, tasks: list[Task]) -> None:
     """Raises ConfigError where the model's architecture cannot learn what a task gives."""
     encoder, labelled = config.model.architecture == "encoder", labelling(config) is not None
+    if labelled and not encoder:
+        raise ConfigError(
+            f"model.outputs {config.model.outputs} are learned by an 'encoder', found model.architecture "
+            f"'{config.model.architecture}': set model.outputs to ('vocabulary',), or take an encoder."
+        )
     for task in tasks:
         kind = task.objective.kind if task.objective else None
         if labelled and kind:

@@ -3,15 +3,18 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 import t2t
-from t2t import tasks
+from t2t import families, folders, tasks
 from t2t.data import DataConfig, FunctionSource
+from t2t.data.vocabulary import from_folder
 from t2t.errors import ConfigError, DataError
 from t2t.inference import LabelModel, evaluate
-from t2t.models import ModelConfig
+from t2t.models import ModelConfig, build, dummy_batch
 from t2t.training import AdamW, RunConfig, ScheduleConfig, TrainConfig, train
 from t2t.training.setup import find_tasks
 
@@ -161,6 +164,38 @@ def test_labels_of_a_registered_task_and_its_own_metrics(tmp_path):
         tasks.unregister("small_sst2")
     assert model.labels == sst2.labels == ("negative", "positive")
     assert found["small_sst2/accuracy"] == 100.0
+
+
+VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)
+
+
+def test_a_published_trunk_gets_a_head_and_goes_back_with_it(tmp_path):
+    trunk = dataclasses.replace(
+        families.get("bert_base"), vocab_size=len(VOCABULARY), width=32, heads=2, head_width=16, mlp_width=64,
+        encoder_layers=1, max_length=32,
+    )  # fmt: skip
+    published = tmp_path / "published"
+    params = nn.meta.unbox(build(trunk).init(jax.random.key(3), dummy_batch(trunk))["params"])
+    folders.save(published, trunk, params, family="bert")
+    (published / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    (published / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
+    path = write_table(tmp_path / "t.tsv", lambda text, i: ("thing", "colour")[i % 2], pair=True)
+    config = run(path, "sequence", steps=80, vocabulary="", pair="other")
+    # What the folder says of the model holds; how it is trained and what is read off it is the run's.
+    model = ModelConfig(
+        width=8, mlp_width=8, encoder_layers=3, decoder_layers=1, heads=1, outputs=("sequence",), labels=0
+    )
+    config = dataclasses.replace(config, model=model, init_from=str(published))
+    found, model, predictions = finished(config, tmp_path / "run")
+    assert found["files/exact_match"] == 100.0
+    assert model.vocabulary.fingerprint() == from_folder(published).fingerprint()
+    values = {"id2label": {str(i): label for i, label in enumerate(model.labels)}}
+    folders.save(tmp_path / "mine", model.config, model.params, family="bert", values=values)
+    model.vocabulary.save_files(tmp_path / "mine")
+    mine, pairs = t2t.load(tmp_path / "mine"), [{"texts": ["red salt", last]} for last in ("one", "milk")]
+    assert mine.predict(pairs) == model.predict(pairs) == ["colour", "thing"]
+    with pytest.raises(DataError, match="one of sequence, tagging, spans, found architecture 'encoder' with outputs"):
+        t2t.load(published).predict(["red"])
 
 
 def test_a_stopped_run_goes_on_with_the_labels_it_had(tmp_path):

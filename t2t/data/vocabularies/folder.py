@@ -109,6 +109,9 @@ class FolderVocabulary(Vocabulary):
 
     def save(self, folder: pathlib.Path) -> None:
         super().save(folder)
+        self.save_files(folder)
+
+    def save_files(self, folder: pathlib.Path) -> None:
         for name, content in self.source.files.items():
             (pathlib.Path(folder) / name).write_bytes(content)
 
