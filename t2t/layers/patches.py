@@ -22,14 +22,14 @@ class Patches:
       image: height and width of images, in pixels.
       patch: height and width of a patch.
       channels: numbers in a pixel.
-      interpolate: whether images may have other sizes, over which learned positions are then stretched; otherwise they
-        are refused.
+      interpolate: whether images may have other sizes, over which learned positions then stretch; if not they are
+        refused.
     """
 
     image: tuple[int, int]
     patch: tuple[int, int]
     channels: int = 3
-    interpolate: bool = False
+    interpolate: bool = True
 
     def __post_init__(self):
         if min(*self.image, *self.patch, self.channels) < 1:

@@ -8,6 +8,7 @@ import numpy as np
 from t2t.errors import DataError, unknown
 from t2t.families.family import Family, Values
 from t2t.models import ModelConfig
+from t2t.models.inputs import feature_of
 
 FEATURES = {
     "encoder": {
@@ -61,12 +62,17 @@ def features_of(
         if name in given and given[name].dtype.kind not in "iu":
             raise DataError(f"{name}: expected integers, found {given[name].dtype} {given[name].shape}.")
     labels = {name: given.pop(name) for name in learned if name in given}
-    if "pixel_values" in given:  # channels first there
-        given["pixel_values"] = np.moveaxis(given["pixel_values"], 1, -1)
+    stretched = given.pop("interpolate_pos_encoding", False)
+    if "pixel_values" in given and not stretched:
+        _check_size(given["pixel_values"].shape[2:], config)
     if "choice" in config.outputs:
         given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}
     if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
         given["decoder_input_ids"] = _shifted(_decoder_source(given, labels, config), values, family)
+    needed = "decoder_inputs" if config.architecture == "decoder" else feature_of(config.side("encoder"))
+    if needed not in {names[name] for name in given}:
+        read = next(name for name, feature in names.items() if feature == needed)
+        raise DataError(f"{family.name}: expected {read}, found {', '.join(given) or 'nothing'}.")
     features = {names[name]: CONVERTED.get(name, np.asarray)(value) for name, value in given.items()}
     features = family.more(given, config, values) | features
     features = {name: v.astype(np.int32) if v.dtype.kind in "iub" else v for name, v in features.items()}
@@ -93,14 +99,28 @@ def _places(mapping: np.ndarray) -> np.ndarray:
     return np.where(mapping.any(2), mapping.argmax(2), -1).astype(np.int32)
 
 
-CONVERTED = {"perm_mask": lambda x: (x <= 0).astype(np.int32), "target_mapping": _places}
+CONVERTED = {
+    "perm_mask": lambda x: (x <= 0).astype(np.int32),
+    "target_mapping": _places,
+    "pixel_values": lambda x: np.moveaxis(x, 1, -1),  # channels first there
+}
 
 
 def _names(config: ModelConfig) -> dict[str, str]:
     names = FEATURES[config.architecture]
     if config.side("encoder").patches is None:
         return names
-    return {"pixel_values": "encoder_pixels"} | {k: v for k, v in names.items() if not v.startswith("encoder_")}
+    images = {"pixel_values": "encoder_pixels", "interpolate_pos_encoding": ""}
+    return images | {k: v for k, v in names.items() if not v.startswith("encoder_")}
+
+
+def _check_size(found: tuple[int, ...], config: ModelConfig) -> None:
+    expected = config.side("encoder").patches.image
+    if found != expected:
+        raise DataError(
+            f"pixel_values: expected images of {expected}, found {found}: resize them, or let positions stretch over "
+            "them, interpolate_pos_encoding=True."
+        )
 
 
 def _decoder_source(given: Features, labels: Features, config: ModelConfig) -> np.ndarray:

@@ -4,10 +4,12 @@ FLOPs count matrix products alone, a multiplication and an addition each, three 
 step (Kaplan et al. 2020, appendix B; recomputation by remat is not counted).
 """
 
+import math
 from typing import Any
 
 import jax
 
+from t2t.attention import Mechanism
 from t2t.layers.attention import sizes_of
 from t2t.models import ModelConfig
 
@@ -38,25 +40,16 @@ KG_CO2_PER_KWH = 0.954 * 0.45359237  # 0.954 pounds, the average of power in the
 def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_length: int) -> float:
     """FLOPs of a forward pass over rows of these lengths, padding included: what the devices compute, but for heads of
     a few labels. Of a pattern the pairs that it allows are counted."""
-    d, inner, v = config.width, config.heads * (config.head_width + config.output_width), config.vocab_size
-    n, m = encoder_length, decoder_length
-    sizes = sizes_of(config)
-    feed_forward = 2 * d * config.mlp_width * (3 if config.gated else 2)
-    layer = 2 * 2 * d * inner + feed_forward  # projections and feed-forward, for a token
-
-    def mixing(layers, mechanisms, length, causal):
-        each = [mechanism.flops(length, length, sizes, causal=causal) for mechanism in mechanisms]
-        return layers * sum(each) / len(each)
-
-    total = 0.0
+    d, v, n, m = config.width, config.vocab_size, encoder_length, decoder_length
+    reader, total = config.side("encoder"), 0.0
     if config.encoder_layers:
-        total += config.encoder_layers * layer * n + mixing(config.encoder_layers, config.encoder_mechanisms, n, False)
-        total += 2 * d * d // config.convolution_groups * config.convolution * n
+        total += _encoding(reader, n)
     if config.decoder_layers:
-        total += config.decoder_layers * layer * m + mixing(config.decoder_layers, config.decoder_mechanisms, m, True)
+        total += _layers(config, config.decoder_layers, config.decoder_mechanisms, m, causal=True)
     if config.architecture == "encoder-decoder":
-        cross = config.cross_attention.flops(m, n, sizes, causal=False)
-        total += config.decoder_layers * (2 * d * inner * (n + m) + cross)
+        cross = config.cross_attention.flops(m, n, sizes_of(config), causal=False)
+        total += config.decoder_layers * (2 * d * _inner(config) * (n + m) + cross)
+        total += 2 * reader.width * d * n if reader.width != d else 0
     if "vocabulary" in config.outputs:
         if config.adaptive is not None:  # how many words of the later clusters are scored is for the text to decide
             v = len(config.adaptive.cutoffs) + min(config.adaptive.cutoffs, default=v)
@@ -67,9 +60,38 @@ def forward_flops(config: ModelConfig, batch: int, encoder_length: int, decoder_
     return batch * total
 
 
+def _inner(config: ModelConfig) -> int:
+    """The width of all heads, queries or keys and values together."""
+    return config.heads * (config.head_width + config.output_width)
+
+
+def _layers(config: ModelConfig, layers: int, mechanisms: tuple[Mechanism, ...], length: int, *, causal: bool) -> float:
+    """Of layers of self-attention and feed-forward over a row."""
+    d, sizes = config.width, sizes_of(config)
+    token = 2 * 2 * d * _inner(config) + 2 * d * config.mlp_width * (3 if config.gated else 2)
+    each = [mechanism.flops(length, length, sizes, causal=causal) for mechanism in mechanisms]
+    return layers * (token * length + sum(each) / len(each))
+
+
+def _encoding(config: ModelConfig, n: int) -> float:
+    """Of an encoder over a row of n tokens, those of an image among them."""
+    d, deep, patches, molecules = config.width, n, config.patches, config.molecules
+    total = 2 * d * d // config.convolution_groups * config.convolution * n
+    if patches is not None:
+        total += 2 * math.prod(patches.patch) * patches.channels * config.table_width * (n - 1)
+    if molecules is not None:
+        deep = n // molecules.rate
+        total += sum(_layers(config, 1, (mix,), n, causal=False) for mix in (molecules.first, molecules.last))
+        total += 2 * d * d * (molecules.rate * deep + 2 * molecules.kernel * n)
+    return total + _layers(config, config.encoder_layers, config.encoder_mechanisms, deep, causal=False)
+
+
 def step_flops(config: ModelConfig, batch: dict[str, Any]) -> float:
     """FLOPs of a training step on a (global) batch of these shapes."""
     side = {s: batch[f"{s}_inputs"].shape if f"{s}_inputs" in batch else (0, 0) for s in ("encoder", "decoder")}
+    if "encoder_pixels" in batch:
+        rows, *image, _ = batch["encoder_pixels"].shape
+        side["encoder"] = rows, 1 + math.prod(config.side("encoder").patches.cut(image))
     rows = max(side["encoder"][0], side["decoder"][0])
     return 3.0 * forward_flops(config, rows, side["encoder"][1], side["decoder"][1])
 

@@ -18,7 +18,7 @@ from t2t.layers.patches import Patches
 from t2t.models import ModelConfig, build, dummy_batch, init_cache, restack
 
 BASE = dict(width=8, heads=2, mlp_width=12, init="normal", init_std=0.4)
-PATCHES = Patches(image=(6, 8), patch=(3, 2), channels=2, interpolate=True)
+PATCHES = Patches(image=(6, 8), patch=(3, 2), channels=2)
 VIT = ModelConfig(
     **BASE, architecture="encoder", encoder_layers=2, positions="learned", max_length=9, patches=PATCHES, outputs=()
 )

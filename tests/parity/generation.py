@@ -16,6 +16,14 @@ SUMMARIES = {  # of a generation_config.json, as bart-large-cnn's
     "num_beams": 4, "length_penalty": 2.0, "min_length": 5, "max_length": 12, "no_repeat_ngram_size": 3,
     "early_stopping": True, "forced_bos_token_id": 0,
 }  # fmt: skip
+_CAPTIONS = {
+    "encoder": {
+        "model_type": "vit", "hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "image_size": 8, "patch_size": 4,
+    },
+    "decoder": {**_GPT2, "model_type": "gpt2", "n_layer": 1, "add_cross_attention": True, "is_decoder": True},
+    "decoder_start_token_id": 5, "eos_token_id": 5, "pad_token_id": 7,
+}  # fmt: skip
 MODELS = {  # class, config class, settings, of generation_config.json
     "gpt2": ("GPT2LMHeadModel", "GPT2Config", _GPT2, {}),
     "gpt2_with_pad": ("GPT2LMHeadModel", "GPT2Config", {**_GPT2, "eos_token_id": [5, 9], "pad_token_id": 7}, {}),
@@ -26,6 +34,7 @@ MODELS = {  # class, config class, settings, of generation_config.json
     ),
     "bart": ("BartForConditionalGeneration", "BartConfig", _BART, {}),
     "bart_summaries": ("BartForConditionalGeneration", "BartConfig", _BART, SUMMARIES),
+    "captions": ("VisionEncoderDecoderModel", "VisionEncoderDecoderConfig", _CAPTIONS, {}),
     "mbart": (
         "MBartForConditionalGeneration", "MBartConfig",
         {**_BART, "decoder_start_token_id": 17}, {"forced_bos_token_id": 18},
@@ -36,13 +45,20 @@ MODELS = {  # class, config class, settings, of generation_config.json
         {"bad_words_ids": [[18]], "num_beams": 3, "no_repeat_ngram_size": 2},
     ),
 }  # fmt: skip
-SEEDS = {"gpt2": 2, "gpt2_with_pad": 1, "bart": 8}  # of the weights, where with those of 0 some options change nothing
+SEEDS = {
+    "gpt2": 2,
+    "gpt2_with_pad": 1,
+    "bart": 8,
+    "captions": 2,
+}  # of the weights, where with those of 0 some options change nothing
 
 
 def inputs(name: str, seed: int = 0) -> dict[str, np.ndarray]:
     """A batch of three rows: of an encoder the second is padded on the right and the third on the left, of a decoder
     both on the left."""
     generator = np.random.default_rng(seed + sum(map(ord, name)))
+    if name == "captions":
+        return {"pixel_values": generator.normal(size=(3, 3, 8, 8)).astype(np.float32)}
     ids, mask = generator.integers(3, 17, (3, 6)), np.ones((3, 6), np.int64)
     mask[2, :3] = 0
     mask[(1, slice(0, 1)) if name.startswith("gpt2") else (1, slice(4, 6))] = 0
@@ -86,6 +102,7 @@ OPTIONS = {  # of each model: name → arguments
         "another_start": {**NEW, "decoder_start_token_id": 9, "forced_eos_token_id": None},
         "beams_repeating_nothing": {**NEW, "num_beams": 4, "no_repeat_ngram_size": 2, "repetition_penalty": 1.4},
     },
+    "captions": {**COMMON, "defaults": {}, "another_start": {**NEW, "decoder_start_token_id": 9}},
     "bart_summaries": {"defaults": {}, "fewer_beams": {"num_beams": 2, "max_new_tokens": 8}},
     "mbart": {"defaults": {}, "beams": {"num_beams": 3, "max_length": 9}},
     "marian": {"defaults": {}, "greedy": {"num_beams": 1}},

@@ -7,6 +7,9 @@ import jax
 import pytest
 
 from t2t.attention import Dense, Sparse, causal, local
+from t2t.layers.hashing import Hashing
+from t2t.layers.molecules import Molecules
+from t2t.layers.patches import Patches
 from t2t.models import abstract_params, build, dummy_batch
 from t2t.training.accounting import footprint, forward_flops, peak_flops, step_flops
 
@@ -20,6 +23,29 @@ SHAPES = {
     "convolution": dataclasses.replace(WIDE, architecture="encoder", decoder_layers=0, encoder_layers=1, convolution=5),
     "gated": dataclasses.replace(WIDE, gated=True, encoder_layers=1, decoder_layers=2),
 }
+PATCHES = Patches(image=(48, 64), patch=(16, 16))  # twelve, and the token in front
+IMAGES = dataclasses.replace(
+    WIDE, architecture="encoder", decoder_layers=0, encoder_layers=2, positions="learned", patches=PATCHES,
+    max_length=PATCHES.length, outputs=("sequence",), heads=2, width=64,
+)  # fmt: skip
+READERS = {
+    "images": IMAGES,
+    "captions": dataclasses.replace(WIDE, encoder=dataclasses.replace(IMAGES, outputs=()), encoder_layers=0),
+    "molecules": dataclasses.replace(
+        WIDE, architecture="encoder", decoder_layers=0, encoder_layers=2, positions="learned", molecules=Molecules(),
+        hashing=Hashing(), outputs=("tagging",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_other_inputs_cost_what_xla_counts(name):
+    config = READERS[name]
+    batch = dummy_batch(config, batch=4, length=64)
+    params = jax.tree.map(lambda p: p.value, abstract_params(config), is_leaf=lambda x: hasattr(x, "names"))
+    program = jax.jit(lambda p, b: build(config).apply({"params": p}, b)).lower(params, batch).compile()
+    expected = step_flops(config, batch) / 3
+    assert program.cost_analysis()["flops"] == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -21,6 +21,12 @@ def images(generator, settings):
     return {"pixel_values": generator.normal(size=(3, settings.get("num_channels", 3), *sides)).astype(np.float32)}
 
 
+def larger(generator, settings):
+    """Images of another size, over which positions stretch, in one direction more than in the other."""
+    given = classified(generator, {**settings, "image_size": [12, 20]})
+    return given | {"interpolate_pos_encoding": np.array(True)}
+
+
 def classified(generator, settings):
     """A class for each image."""
     return images(generator, settings) | {"labels": generator.integers(0, len(settings["id2label"]), 3)}
@@ -69,6 +75,8 @@ CASES = {
         {**_VIT, **names(4), "image_size": [6, 13], "patch_size": [2, 5], "qkv_bias": False, "hidden_act": "relu"},
         classified,
     ),
+    "vit_larger": Case(_CLASSES, "ViTConfig", {**_VIT, **names(3)}, larger),
+    "vit_smaller": Case(_CLASSES, "ViTConfig", {**_VIT, **names(3), "image_size": 32}, larger),
     "vit_base": Case("ViTModel", "ViTConfig", {**_VIT, "num_channels": 4, "qkv_bias": False}, images),
     "vit_base_pooler": Case(
         "ViTModel", "ViTConfig", {**_VIT, "image_size": 12, "pooler_output_size": 10, "pooler_act": "relu"}, images
