@@ -13,7 +13,7 @@ from t2t.families.rows import CONV1D, CONV1D_OUT, FLAT, Layout, Row, linear, nor
 from t2t.models import ModelConfig
 
 CLASSES = {"VisionEncoderDecoderModel": ("vocabulary",)}
-READERS, WRITERS = {"vit": vit}, {"gpt2": gpt}
+VIT, GPT2 = vit.FAMILIES[0], next(family for family in gpt.FAMILIES if family.name == "gpt2")
 ALONE = {"architectures": ["GPT2LMHeadModel"], "add_cross_attention": False, "is_decoder": False}
 
 
@@ -28,28 +28,26 @@ SIZES = {"vision_encoder_decoder_vit_gpt2": _both(_VIT, gpt.SIZES["gpt2_small"],
 def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     """Folders have the encoder's pooler, though nothing looks at it."""
     encoder, decoder = need(values, "encoder", "decoder")
-    for side, of, there in (("encoder", encoder, READERS), ("decoder", decoder, WRITERS)):
-        if of.get("model_type") not in there:
+    for side, of, there in (("encoder", encoder, VIT.name), ("decoder", decoder, GPT2.name)):
+        if of.get("model_type") != there:
             found = of.get("model_type")
-            raise ConfigError(
-                f"config.json: {side}.model_type '{found}' is not supported; there are {', '.join(there)}."
-            )
+            raise ConfigError(f"config.json: {side}.model_type '{found}' is not supported; there is {there}.")
     of_encoder = {name.removeprefix("encoder.") for name in tensors if name.startswith("encoder.")}
     of_decoder = {name.removeprefix("decoder.") for name in tensors if name.startswith("decoder.")}
     alone = {"architectures": ["ViTModel"]}
     start = start_of(values, "bos_token_id", decoder.get("bos_token_id", 50_256))
-    return _both(vit.read({**encoder, **alone}, of_encoder), gpt.read({**decoder, **ALONE}, of_decoder), start)
+    return _both(VIT.read({**encoder, **alone}, of_encoder), GPT2.read({**decoder, **ALONE}, of_decoder), start)
 
 
 def write(config: ModelConfig) -> dict[str, Any]:
     """The inverse of `read`."""
     decoder = dataclasses.replace(config, architecture="decoder", encoder=None, encoder_layers=0, start_id=None)
-    written = gpt.write(decoder)
+    written = GPT2.write(decoder)
     return {
         "architectures": ["VisionEncoderDecoderModel"],
         "is_encoder_decoder": True,
         "decoder_start_token_id": config.start_id,
-        "encoder": {"model_type": "vit", **vit.write(config.encoder)},
+        "encoder": {"model_type": "vit", **VIT.write(config.encoder)},
         "decoder": {"model_type": "gpt2", **written, "add_cross_attention": True, "is_decoder": True},
         "tie_word_embeddings": False,
     }
@@ -58,7 +56,7 @@ def write(config: ModelConfig) -> dict[str, Any]:
 def rows(config: ModelConfig) -> list[Row]:
     """Both stacks, what GPT-2 has more in its layers, and what leads from one width to another."""
     found = vit.trunk(config.encoder, "encoder.", tokens="encoder_tokens")
-    found += [dataclasses.replace(row, theirs=f"decoder.{row.theirs}") for row in gpt.rows(config)]
+    found += [dataclasses.replace(row, theirs=f"decoder.{row.theirs}") for row in GPT2.rows(config)]
     ours, theirs = "decoder/layer_{i}/cross_attention", "decoder.transformer.h.{i}.crossattention"
     found += norm(f"{ours}_norm", "decoder.transformer.h.{i}.ln_cross_attn")
     found.append(Row(f"{ours}/query/kernel", f"{theirs}.q_attn.weight", CONV1D))

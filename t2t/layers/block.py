@@ -99,6 +99,7 @@ class Block(nn.Module):
         """x [b n d] and the layer's cache → both after the layer, which is the `number`th of the stack, from 1: after
         that, something may join."""
         config, states = self.config, {}
+        divisor = number if config.scale_attention_by_layer else 1
 
         def self_attention(y, norm):
             around, tokens = surroundings, x.shape[1]
@@ -136,7 +137,7 @@ class Block(nn.Module):
                 y[:, :tokens],
                 conditions,
                 rotation=around.rotation,
-                divisor=number if config.scale_attention_by_layer else 1,
+                divisor=divisor,
                 state=state,
                 shared=around.shared[self.turn],
                 before=x[:, :tokens],
@@ -150,7 +151,7 @@ class Block(nn.Module):
             kept = None if cache is None else cache.cross
             states["cross"] = attention.project(surroundings.encoded) if kept is None else kept
             shared = surroundings.cross_shared
-            return attention(y, None, conditions, projected=states["cross"], shared=shared)[0]
+            return attention(y, None, conditions, projected=states["cross"], divisor=divisor, shared=shared)[0]
 
         x = self._residual(x, "self_attention", self_attention)
         if self.cross:

@@ -84,7 +84,8 @@ CASES = {
     "captioning": _captioning(captioned, {}, {}),
     "captioning_bridge": _captioning(
         captioned, {"hidden_size": 8, "num_hidden_layers": 1, "hidden_act": "relu", "qkv_bias": False},
-        {"activation_function": "gelu", "layer_norm_epsilon": 1e-3, "n_layer": 2},
+        {"activation_function": "gelu", "layer_norm_epsilon": 1e-3, "n_layer": 2,
+         "scale_attn_by_inverse_layer_idx": True},
     ),
     "captioning_prompt": _captioning(prompted, {"image_size": [8, 12], "num_hidden_layers": 1}, {}, generates=False),
 }  # fmt: skip
