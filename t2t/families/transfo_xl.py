@@ -60,6 +60,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         head_width=head_width,
         mlp_width=mlp_width,
         decoder_layers=layers,
+        start_id=values.get("decoder_start_token_id"),
         embedding_width=None if embedding == width else embedding,
         attention=TransformerXL(
             memory=memory,
@@ -112,6 +113,7 @@ def write(config: ModelConfig) -> dict[str, Any]:
         "d_head": config.head_width,
         "d_inner": config.mlp_width,
         "n_layer": config.decoder_layers,
+        "decoder_start_token_id": config.start_id,
         "pre_lnorm": config.norm_place == "pre",
         "mem_len": attention.memory,
         "clamp_len": attention.clamp or -1,

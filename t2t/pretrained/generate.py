@@ -59,6 +59,8 @@ def generate_ids(
       ConfigError: an argument that is not here, or a value that cannot be.
       DataError: no inputs, ids that the model does not know, prompts padded on the right, or no room for a new token.
     """
+    if config.architecture == "encoder":
+        raise DataError("generate_ids: an encoder does not generate text: use a decoder or an encoder-decoder.")
     settings = settings_of(values, arguments)
     if config.architecture == "decoder":
         batch = _prompts(settings, config, input_ids, attention_mask)

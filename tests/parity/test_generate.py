@@ -132,6 +132,11 @@ def test_settings_are_of_the_arguments_then_of_the_folder_then_of_its_decoder():
     assert {name: found[name] for name in expected} == expected
 
 
+def test_an_encoder_does_not_generate():
+    with pytest.raises(DataError, match="an encoder does not generate text"):
+        pretrained.load(GOLDEN / "bert").generate_ids(input_ids=[[3, 4]])
+
+
 @pytest.mark.parametrize("generation", [True, False])
 def test_defaults_are_of_generation_config_else_of_config(generation, tmp_path):
     model, given = golden("bart_summaries"), inputs("bart_summaries")
