@@ -39,6 +39,8 @@ SIZES = {
         dropout=0.1,
         mlp_dropout=0.1,
         init="normal",
+        labels_bias=False,
+        pooled="last",
     )
 }
 
