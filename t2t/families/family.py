@@ -43,6 +43,8 @@ class Family:
       problem: what labels of sequences are where config.json names no `problem_type`: None for what their type and
         number say; "probabilities" where several are those of the classes, and the logits of numbers come out as [b]
         beside a loss (DeBERTa).
+      last_ends_row: whether transformers takes for the last token what ends the row, be it padding (XLNet pads on the
+        left).
       keeps_memory: whether transformers' classes take and give `mems`, what layers were given before.
       normed: the sides whose last hidden state is what comes after the final norm.
     """
@@ -64,6 +66,7 @@ class Family:
     problem: Literal["probabilities"] | None = None
     named_by: Callable[["Family", Values, Collection[str]], "Family"] = lambda family, values, tensors: family
     keeps_memory: bool = False
+    last_ends_row: bool = False
     normed: tuple[str, ...] = ("encoder", "decoder")
 
     def says_nothing(self, tensor: str) -> bool:

@@ -23,7 +23,7 @@ HEADS = {
     "tagging": Head("classifier"),
     "spans": Head("qa_outputs"),
 }
-SUMMARIES = {"last": "end", "cls_index": "end", "first": "first"}  # no index is given with cls_index
+SUMMARIES = {"last": "last", "cls_index": "last", "first": "first"}  # no index is given with cls_index
 
 
 def _size(width: int, heads: int, layers: int) -> ModelConfig:
@@ -44,7 +44,7 @@ def _size(width: int, heads: int, layers: int) -> ModelConfig:
         final_dropout=True,
         activation="gelu",
         logits_bias=True,
-        pooled="end",
+        pooled="last",
         dropout=0.1,
         attention_dropout=0.1,
         mlp_dropout=0.1,
@@ -132,7 +132,7 @@ def write(config: ModelConfig) -> dict[str, Any]:
         "dropout": config.dropout,
         "layer_norm_eps": config.norm_epsilon,
         "initializer_range": config.init_std,
-        "summary_type": {"end": "last", "first": "first"}[config.pooled],
+        "summary_type": config.pooled,
         "summary_use_proj": True,
         "summary_activation": {"": "tanh", "tanh": "tanh"}.get(config.pooler) or NAMES_OF_ACTIVATIONS[config.pooler],
         "tie_word_embeddings": config.tie_logits,
@@ -171,5 +171,6 @@ FAMILIES = (
         silent=r"lm_loss\.weight",
         arguments={"perm_mask": "encoder_mask", "target_mapping": "encoder_targets"},
         keeps_memory=True,
+        last_ends_row=True,
     ),
 )

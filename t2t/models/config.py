@@ -77,9 +77,7 @@ class ModelConfig(LayerConfig):
     labels_bias: bool = True  # in the last projection of all outputs but "vocabulary"
     pooler: Literal["", Activation] = ""  # a dense layer with this activation on the state that stands for the sequence
     pooler_width: int | None = None  # of what it gives; None: width
-    pooled: Literal["first", "last", "end"] = (
-        "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT; or the row's end, padding or not
-    )
+    pooled: Literal["first", "last"] = "first"  # the token whose state that is: BERT's [CLS], or the last, as GPT
 
     spans_feed_forward: bool = False  # before "spans", one more feed-forward with its residual and norm (BigBird)
 

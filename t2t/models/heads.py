@@ -70,7 +70,7 @@ class Heads(nn.Module):
     def _pooled(self, states: jax.Array, segments: jax.Array | None, at: jax.Array | None) -> jax.Array:
         if at is None and self.config.pooled == "first":
             return states[:, 0]
-        if at is None and (segments is None or self.config.pooled == "end"):
+        if at is None and segments is None:
             return states[:, -1]
         if at is None:
             at = states.shape[1] - 1 - jnp.argmax((segments > 0)[:, ::-1], axis=1)

@@ -82,7 +82,11 @@ def features_of(
         real = (given["input_ids"] != values.get("pad_token_id", 1)).astype(np.int32)
         features["encoder_positions"] = (np.cumsum(real, axis=1) * real - 1).astype(np.int32)
     if config.outputs and config.pooled == "last" and "pooled_at" not in features:
-        features |= _pooled_at(given, config, values)
+        if family.last_ends_row:
+            rows = features.get("encoder_targets", features["encoder_inputs"])
+            features["pooled_at"] = np.full(len(rows), rows.shape[1] - 1, np.int32)
+        else:
+            features |= _pooled_at(given, config, values)
     return features, labels
 
 

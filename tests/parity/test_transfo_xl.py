@@ -95,6 +95,9 @@ def test_greedy_and_beam_outputs(folder_of, case, way, stacking):
         (DecodeConfig(max_length=6), result["greedy"][:, None]),
         (DecodeConfig(method="beam", beams=3, length_penalty=0.0, max_length=6), result["beams"]),
     ):
+        words = {"num_beams": 3, "num_return_sequences": 3, "length_penalty": 0.0} if decode.method == "beam" else {}
+        ids = model.generate_ids(input_ids=tokens, max_new_tokens=6, eos_token_id=-1, pad_token_id=0, **words)
+        np.testing.assert_array_equal(ids[:, 5:], expected.reshape(-1, 6))
         found, _ = decode_batch(model.params, prompts, jnp.arange(2), model=model.module, decode=decode, eos_id=-1)
         np.testing.assert_array_equal(found, expected)
 
