@@ -1,6 +1,7 @@
 """The vocabulary that a folder in Hugging Face's format carries, whatever its files are."""
 
 import copy
+import itertools
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,10 +86,29 @@ class FolderVocabulary(Vocabulary):
         return self.id_of(f"<extra_id_{i}>")
 
     def decode(self, ids: Iterable[int]) -> str:
-        text = super().decode(ids) if self._end is not None else self._decode(list(ids))
+        return self._clean(super().decode(ids) if self._end is not None else self._decode(list(ids)))
+
+    def spell(self, ids: Iterable[int], *, special: bool = True) -> str:
+        """The text of all ids, whatever stands after an end of sequence: special tokens spelled out, or left out."""
+        return self._clean(self._spell(ids) if special else self._decode(list(ids)))
+
+    def _spell(self, ids: Iterable[int]) -> str:
+        texts = {i: self.named[name] for name, i in self.special_ids.items()}
+        parts = ((token, list(run)) for token, run in itertools.groupby(ids, key=texts.get))
+        return "".join(self._decode(run) if token is None else token * len(run) for token, run in parts)
+
+    def _clean(self, text: str) -> str:
         for apart in self._cleaned:
             text = text.replace(apart, apart.strip())
         return text
+
+    def token_of(self, i: int) -> str:
+        """A token's own text, such as "##ing"; the inverse of `id_of`."""
+        return self._spell([i])
+
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        """The text that tokens make, which are given by their own texts."""
+        return "".join(tokens)
 
     def in_language(self, code: str) -> "FolderVocabulary":
         """The same for texts in another language, of models whose special tokens name it (mBART's).
@@ -139,10 +159,20 @@ class TokenizerVocabulary(FolderVocabulary):
     def tokens(self, text: str) -> Tokens:
         check_paired(text)
         found = self._tokenizer.encode(text, add_special_tokens=False)
-        return Tokens(found.ids, found.offsets)
+        return Tokens(found.ids, found.offsets, found.word_ids)
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=True)
+
+    def _spell(self, ids: Iterable[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    def token_of(self, i: int) -> str:
+        return self._tokenizer.id_to_token(i) or ""
+
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        decoder = self._tokenizer.decoder
+        return " ".join(tokens) if decoder is None else decoder.decode(list(tokens))
 
 
 def _read(source: Source) -> Tokenizer:

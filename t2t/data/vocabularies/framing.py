@@ -15,16 +15,18 @@ class Tokens:
     Attributes:
       ids: [n].
       offsets: [n] of (start, end).
+      words: [n], the number of the word that each is of, as the tokenizer cuts words; empty where it cuts none.
     """
 
     ids: Sequence[int]
     offsets: Sequence[Span]
+    words: Sequence[int | None] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, part: slice) -> "Tokens":
-        return Tokens(self.ids[part], self.offsets[part])
+        return Tokens(self.ids[part], self.offsets[part], self.words[part])
 
 
 @dataclasses.dataclass(frozen=True)
