@@ -30,6 +30,7 @@ setup(
         "numpy>=2.0,<3",
         "optax>=0.2.6,<0.3",
         "orbax-checkpoint>=0.12,<0.13",
+        "pillow>=10,<14",
         "protobuf>=5,<8",  # sentencepiece reads its own models with it
         "rich>=13,<16",
         "rouge-score>=0.1.2,<0.2",

@@ -4,13 +4,14 @@ import t2t
 model = t2t.load("runs/mine")            # a run, or a folder in Hugging Face's format
 model.generate(["a prompt"])
 t2t.save(model, "exported")              # of a folder's model: transformers loads it
+qa = t2t.pipeline("question-answering", "a folder"); qa(question="Who?", context="It was Ada.")["answer"]
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load", "save"]
+__all__ = ["__version__", "load", "pipeline", "save"]
 
 
 def load(folder: str, step: int | str | None = None, **settings: Any):
@@ -39,3 +40,10 @@ def save(model: Any, folder: str, **options: Any) -> None:
     from t2t import pretrained
 
     pretrained.save(model, folder, **options)
+
+
+def pipeline(task: str, model: Any, **options: Any):
+    """A published model that does a task, such as "question-answering"; see `t2t.pipelines.pipeline`."""
+    from t2t.pipelines import pipeline as make
+
+    return make(task, model, **options)
