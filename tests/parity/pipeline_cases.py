@@ -44,7 +44,7 @@ class Case:
       tokenizer: a folder of tests/golden/tokenizers; "" of none.
       settings: of the config.
       calls: (input, options) each; of an input that is a dict of question and context, its keywords.
-      older: whether only transformers 4 has such a pipeline.
+      older: whether it is transformers 4 that is compared with, because only it has such a pipeline.
     """
 
     task: str
@@ -93,6 +93,12 @@ CASES = {
     "number": _bert(
         "text-classification", "SequenceClassification", [(TEXTS, {})], **_names("grade"), problem_type="regression"
     ),
+    "classes_xlnet": Case(
+        "text-classification", "XLNetForSequenceClassification", "XLNetConfig", "xlnet",
+        {"vocab_size": 330, "d_model": 8, "n_layer": 2, "n_head": 2, "d_inner": 12, **_names("bad", "fair", "good")},
+        ((TEXTS, {"top_k": None}), ({"text": FOX, "text_pair": CAFE}, {})),
+        older=True,  # transformers 5 forgets the types of XLNet's tokens
+    ),
     "entities": _bert(
         "token-classification", "TokenClassification",
         [
@@ -135,6 +141,14 @@ CASES = {
         "question-answering", "QuestionAnswering",
         _asked({}, {"handle_impossible_answer": True}, {"align_to_words": False, "max_answer_len": 4}, _WINDOWED),
         older=True,
+    ),
+    "answers_xlm": Case(
+        "question-answering", "XLMRobertaForQuestionAnswering", "XLMRobertaConfig", "xlm_roberta",
+        {
+            **_BERT, "vocab_size": 330, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "type_vocab_size": 1,
+            "max_position_embeddings": 386,
+        },
+        tuple(_asked({"handle_impossible_answer": True}, _WINDOWED)), older=True,
     ),
     "inferred": _bert(
         "zero-shot-classification", "SequenceClassification",

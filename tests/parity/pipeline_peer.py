@@ -53,7 +53,13 @@ def results(name: str, folder: pathlib.Path) -> list[Any]:
         given = _images(given)
         asked = isinstance(given, dict) and "question" in given
         found.append(made(**given, **options) if asked else made(given, **options))
-    return plain(found)
+    return [_trimmed(one) if "answer" in one else one for one in plain(found)]
+
+
+def _trimmed(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without the white space before it, which some tokenizers count to the first word."""
+    text = answer["answer"]
+    return {**answer, "start": answer["start"] + len(text) - len(text.lstrip()), "answer": text.lstrip()}
 
 
 def _images(given: Any) -> Any:
