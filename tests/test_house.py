@@ -20,7 +20,7 @@ ARROWS = {
     "families": {"models", "layers", "attention"} | PLAIN,
     "folders": {"families", "models", "checkpoints"} | PLAIN,
     "pretrained": {"inference", "folders", "families", "models", "data", "checkpoints"} | PLAIN,
-    "pipelines": {"pretrained", "folders", "data"} | PLAIN,
+    "pipelines": {"pretrained", "folders", "data", "attention"} | PLAIN,
     "objectives": set(PLAIN),
     "data": {"objectives"} | PLAIN,
     "tasks": {"data", "objectives"} | PLAIN,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from t2t.attention import BigBird
 from t2t.config import build as build_config
 from t2t.data.vocabulary import EncodedText, FolderVocabulary, Tokens
 from t2t.errors import ConfigError, DataError
@@ -169,7 +170,7 @@ class Pipeline:
         """
         results: list[Any] = [None] * len(rows)
         left = self.model.family.last_ends_row  # the last place stands for the row
-        for length, numbers in self.batches([padded_length(len(row), self.positions) for row in rows]):
+        for length, numbers in self.batches([self.length_of(row) for row in rows]):
             chosen = filled(numbers, self.batch_size)
             given = padded([rows[i] for i in chosen], length, self.pad_id, left=left)
             if self.model.config.architecture != "encoder":
@@ -180,6 +181,19 @@ class Pipeline:
                 real = slice(length - count if left else 0, length if left else count) if self.of_tokens else ...
                 results[i] = read({name: value[place][real] for name, value in found.items()}, i)
         return results
+
+    def length_of(self, row: EncodedText) -> int:
+        """The length that a row is padded to, where padding may change the states of a text so that it has those that
+        it has alone: molecules take in what stands beside them, and BigBird's blocks are those of the whole row."""
+        config, n = self.model.config, len(row)
+        length = padded_length(n, self.positions)
+        if config.molecules is not None:
+            return max(n, config.molecules.rate)
+        for blocks in config.encoder_mechanisms:
+            if isinstance(blocks, BigBird):
+                few = n <= blocks.dense_length
+                length = min(length, blocks.dense_length) if few else -(-n // blocks.block) * blocks.block
+        return length if self.positions is None else max(n, min(length, self.positions))
 
     def outputs(self, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's outputs for a batch of rows, by transformers' names."""

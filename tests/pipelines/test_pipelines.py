@@ -12,6 +12,7 @@ import pytest
 
 import t2t
 from t2t import pretrained
+from t2t.attention import BigBird
 from t2t.errors import ConfigError, DataError
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "parity"))
@@ -248,3 +249,25 @@ def test_a_text_that_is_too_long_is_cut_only_where_that_is_asked(folder_of):
 def test_what_is_no_text(folder_of, given):
     with pytest.raises(DataError, match="expected"):
         t2t.pipeline("text-classification", folder_of("classes"))(given)
+
+
+def test_rows_of_molecules_are_not_padded(tmp_path):
+    """Padding beside a text would change what its molecules say."""
+    shutil.copytree(GOLDEN / "canine_tags", tmp_path, dirs_exist_ok=True)
+    shutil.copy(GOLDEN / "tokenizers" / "canine" / "tokenizer_config.json", tmp_path)
+    tagger = t2t.pipeline("token-classification", tmp_path, ignore_labels=[])
+    texts = ["a fox", "foxes, so", "b"]
+    for text, found in zip(texts, tagger(texts)):
+        row = tagger.encode(text)
+        given = {"input_ids": [row.ids], "token_type_ids": [row.types]}
+        scores = jax.nn.softmax(tagger.model(**given).logits[0, 1:-1]).max(axis=-1) if len(row) >= 4 else None
+        assert "".join(one["word"] for one in found) == text
+        if scores is not None:
+            np.testing.assert_allclose([one["score"] for one in found], scores, atol=1e-5)
+
+
+def test_rows_of_blocks_have_the_blocks_that_they_have_alone(folder_of):
+    pipe = t2t.pipeline("fill-mask", folder_of("masked"))
+    blocks = BigBird(block=8, random=1)  # rows of 56 and less have none
+    pipe.model = dataclasses.replace(pipe.model, config=dataclasses.replace(pipe.model.config, attention=blocks))
+    assert [pipe.length_of(range(n)) for n in (3, 17, 33, 56, 57, 65, 380)] == [8, 32, 56, 56, 64, 72, 384]
