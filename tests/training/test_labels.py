@@ -223,10 +223,10 @@ def test_mistakes_name_both_fields_and_the_way_out(tmp_path):
         with pytest.raises((ConfigError, DataError), match=message):
             train(dataclasses.replace(config, **wrong), tmp_path / "wrong")
     decoder = ModelConfig(
-        architecture="decoder", width=8, heads=2, mlp_width=8, decoder_layers=1, outputs=("sequence",)
+        architecture="decoder", width=8, heads=2, mlp_width=8, decoder_layers=1, outputs=("sequence",), labels=0
     )
     with pytest.raises(ConfigError, match="learned by an 'encoder', found model.architecture 'decoder'"):
-        train(dataclasses.replace(config, model=decoder), tmp_path / "wrong")
+        train(dataclasses.replace(config, model=decoder), tmp_path / "decoder")
     words = run(write_table(tmp_path / "w.tsv", lambda text, i: "x"), "sequence", model={"labels": 1})
     with pytest.raises(DataError, match="learns numbers, found the target 'x'"):
         train(words, tmp_path / "words")
