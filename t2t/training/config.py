@@ -109,6 +109,11 @@ class RunConfig:
             raise ConfigError(
                 f"A run learns the first of model.outputs, one of {', '.join(learned)}, found {outputs}: put it first."
             )
+        if self.data.labels and (outputs[0] not in ("sequence", "tagging") or self.model.gives_number):
+            raise ConfigError(
+                f"data.labels are of model.outputs ('sequence',) and ('tagging',), found {outputs} with model.labels "
+                f"{self.model.labels}: set data.labels to (), or model.outputs to one of them and model.labels to 0."
+            )
         if outputs[0] == "vocabulary":
             return
         if self.data.packing:

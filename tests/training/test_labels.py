@@ -218,6 +218,13 @@ def test_mistakes_name_both_fields_and_the_way_out(tmp_path):
             {"data": dataclasses.replace(config.data, objective="masked_lm", targets="inputs", packing=False)},
             "the objective 'masked_lm'.*model.outputs",
         ),
+        (
+            {
+                "data": dataclasses.replace(config.data, labels=("0", "1")),
+                "model": dataclasses.replace(config.model, outputs=("spans",)),
+            },
+            "data.labels are of model.outputs",
+        ),
         ({"data": dataclasses.replace(config.data, labels=("0", "1"))}, "labels 0, 1, found the target '2'"),
     ):
         with pytest.raises((ConfigError, DataError), match=message):
