@@ -92,3 +92,10 @@ def test_nothing_brings_tensorflow():
 def test_files_stay_small(path):
     lines = path.read_text(encoding="utf-8").count("\n")
     assert lines <= 320, f"{path} has {lines} lines: a file holds one idea, in 300 lines or so; split it"
+
+
+def test_no_two_tests_have_one_name():
+    """pytest imports test files by their names alone: of two with one name, it would run neither's folder whole."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= {"__init__.py"}, f"rename one of each: {sorted(twice)}"

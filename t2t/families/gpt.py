@@ -88,7 +88,9 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
     first = values["model_type"] == "openai-gpt"
     vocab, length, width, layers, heads = need(values, "vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
     refuse(values, add_cross_attention=False)
-    act = values.get("afn", "gelu") if first else values.get("activation_function", "gelu_new")
+    key, usual = ("afn", "gelu") if first else ("activation_function", "gelu_new")
+    # The first GPT's "gelu" is the form with the hyperbolic tangent.
+    tanh = first and values.get(key, usual) == "gelu"
     return ModelConfig(
         architecture="decoder",
         vocab_size=vocab,
@@ -100,8 +102,7 @@ def read(values: Values, tensors: Collection[str]) -> ModelConfig:
         norm_place="post" if first else "pre",
         norm_epsilon=values.get("layer_norm_epsilon", 1e-5),
         final_norm=not first,
-        # GPT's "gelu" has always been the form with the hyperbolic tangent.
-        activation="gelu_tanh" if first and act == "gelu" else activation({"activation": act}, "activation", act),
+        activation="gelu_tanh" if tanh else activation(values, key, usual),
         scale_attention=values.get("scale_attn_weights", True),
         scale_attention_by_layer=values.get("scale_attn_by_inverse_layer_idx", False),
         positions="learned",

@@ -54,8 +54,8 @@ def test_the_config_is_looked_at_first(folder):
 def test_what_is_not_here_is_refused(folder):
     change(folder, activation_function="mish")
     refused(folder, "activation_function 'mish' is not supported; there are relu, gelu", ConfigError)
-    change(folder, activation_function="relu", scale_attn_by_inverse_layer_idx=True)
-    refused(folder, "scale_attn_by_inverse_layer_idx True is not supported, only False", ConfigError)
+    change(folder, activation_function="relu", add_cross_attention=True)
+    refused(folder, "add_cross_attention True is not supported, only False", ConfigError)
     (folder / "config.json").write_text('{"model_type": "gpt2", "n_embd": 16}', encoding="utf-8")
     refused(folder, "config.json of a 'gpt2' lacks vocab_size, n_positions, n_layer, n_head", ConfigError)
 

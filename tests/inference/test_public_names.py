@@ -7,7 +7,7 @@ import t2t.inference
 
 
 def test_the_package():
-    assert t2t.__all__ == ["__version__", "load", "save"]
+    assert t2t.__all__ == ["__version__", "load", "pipeline", "save"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", t2t.__version__)
 
 

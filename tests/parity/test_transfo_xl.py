@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import transfo_xl
+import transfo_xl_peer as transfo_xl
 
 from t2t import folders, pretrained
 from t2t.inference import DecodeConfig

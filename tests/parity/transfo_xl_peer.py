@@ -1,6 +1,6 @@
 """What the Transformer-XL of Hugging Face transformers 4.35.2, the last release that runs it, gives for two segments.
 
-PYTHONPATH=. python tests/parity/transfo_xl.py        writes tests/golden/transfo_xl*, with that release installed
+PYTHONPATH=. python tests/parity/transfo_xl_peer.py        writes tests/golden/transfo_xl*, with that release installed
 
 Its own `save_pretrained` fails on tensors that have several names: here each is written once, under its first name.
 """
