@@ -114,7 +114,9 @@ def test_scanned_and_remat_equal_unrolled(architecture, axes):
 
     both = jax.jit(jax.value_and_grad(loss), static_argnums=1)
     value, gradient = both(params, config)
-    for remat, stacking in (("none", "scanned"), ("full", "scanned"), ("full", "unrolled"), ("dots", "scanned")):
+    # What is recomputed does not depend on the axes: every way with one of them, both at once with the others.
+    alone = (("none", "scanned"), ("full", "unrolled"), ("dots", "scanned")) if axes == "t5" else ()
+    for remat, stacking in (("full", "scanned"), *alone):
         other = dataclasses.replace(config, stacking=stacking, remat=remat)
         found, found_gradient = both(to_scanned(params) if stacking == "scanned" else params, other)
         np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-4)
