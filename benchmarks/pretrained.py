@@ -46,6 +46,7 @@ DTYPES = ("float32", "bfloat16")
 def bert_forward(dtype: str):
     config = dataclasses.replace(families.get("bert_base"), dtype=dtype)
     module, params, batch = _ready(config)
+    params = models.cast_matrices(params, dtype)  # as `t2t.load(…, param_dtype=…)` has them
     return timing.program(lambda p, b: module.apply({"params": p}, b), params, batch), _flops(config, 2)
 
 
@@ -69,6 +70,7 @@ def bert_step(dtype: str):
 def gpt2_decode(dtype: str):
     config = dataclasses.replace(families.get("gpt2_small"), dtype=dtype)
     module, params, batch = _ready(config)
+    params = models.cast_matrices(params, dtype)
     decode = DecodeConfig(max_length=GENERATED)
 
     def run() -> float:

@@ -12,6 +12,7 @@ from t2t.attention.atoms import Bidirectional
 from t2t.attention.kernels.tiles import MASKED
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import without_causality
+from t2t.attention.products import wide_einsum
 
 
 def reference(
@@ -34,7 +35,7 @@ def reference(
     """
     if scale != 1.0:
         query = query * jnp.asarray(scale, query.dtype)
-    logits = jnp.einsum("bnhk,bmhk->bhnm", query, key, preferred_element_type=jnp.float32)
+    logits = wide_einsum("bnhk,bmhk->bhnm", query, key)
     if bias is not None:
         logits = logits + bias.astype(jnp.float32)
     if allowed is not None:

@@ -16,6 +16,7 @@ from t2t.attention.attend import attend
 from t2t.attention.buckets import log_bucket
 from t2t.attention.dense import allowed_pairs
 from t2t.attention.mechanism import Mechanism, Parameter
+from t2t.attention.products import wide_einsum
 from t2t.attention.talking_heads import talk
 
 AROUND = (  # what says who may meet
@@ -217,7 +218,7 @@ def by_distance(x: jax.Array, places: jax.Array, which: np.ndarray) -> jax.Array
     x = jnp.pad(x, ((0, 0), (0, -n % tile), (0, 0), (0, 0))).reshape(b, -1, tile, h, k)
     first = n - tile * np.arange(1, x.shape[1] + 1)  # of each tile's distances, beyond the farthest in what was padded
     index = np.maximum(first[:, None] + np.arange(tile + n), 0)
-    products = jnp.einsum("btnhk,tchk->bhtnc", x, places[which[index]], preferred_element_type=jnp.float32)
+    products = wide_einsum("btnhk,tchk->bhtnc", x, places[which[index]])
     # Row i begins tile − 1 − i columns later: in the order of memory that is one slice of rows that are one shorter.
     flat = products.reshape(b, h, -1, tile * (tile + n))[..., tile - 1 : tile - 1 + tile * (tile + n - 1)]
     return flat.reshape(b, h, -1, tile + n - 1)[:, :, :n, :n]

@@ -16,6 +16,7 @@ from t2t.attention.chunks import map_chunks
 from t2t.attention.documents import document, spoil_beyond
 from t2t.attention.mechanism import Conditions, Mechanism, Parameter
 from t2t.attention.named import bidirectional
+from t2t.attention.products import wide_einsum
 
 QUERY_CHUNK = 512  # queries whose logits are in memory at once
 
@@ -151,7 +152,7 @@ def mix(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """E x: [b m h k] → [b r h k], with the first m columns of a matrix [r length] or [h r length]."""
     matrix = matrix[..., : x.shape[1]]
     formula = "rm,bmhk->brhk" if matrix.ndim == 2 else "hrm,bmhk->brhk"
-    return jnp.einsum(formula, matrix, x, preferred_element_type=jnp.float32).astype(x.dtype)
+    return wide_einsum(formula, matrix, x).astype(x.dtype)
 
 
 def pool(x: jax.Array, window: int, weights: jax.Array | None = None) -> jax.Array:
@@ -165,7 +166,7 @@ def pool(x: jax.Array, window: int, weights: jax.Array | None = None) -> jax.Arr
     if weights is None:
         return x.astype(jnp.float32).sum(2)
     formula = "brwhk,wk->brhk" if weights.ndim == 2 else "brwhk,hwk->brhk"
-    return jnp.einsum(formula, x, weights, preferred_element_type=jnp.float32).astype(x.dtype)
+    return wide_einsum(formula, x, weights).astype(x.dtype)
 
 
 def pool_mean(x: jax.Array, real: jax.Array, window: int) -> jax.Array:

@@ -22,6 +22,7 @@ from t2t.attention.chunks import join, map_chunks, split
 from t2t.attention.documents import spoil_beyond
 from t2t.attention.mechanism import Mechanism
 from t2t.attention.named import bidirectional, causal
+from t2t.attention.products import wide_einsum
 
 CHUNK = 128  # positions of causal attention that meet pair by pair; what is before them has been summed
 BLOCK = 512  # positions whose features are in memory at once, where nothing is causal
@@ -264,7 +265,7 @@ def attend_chunk(query, key, value, segments, sums, *, matrix, scale) -> tuple[j
 
 def _product(formula: str, weights: jax.Array, values: jax.Array) -> jax.Array:
     """A product of weights in [0, 1] with values, in the dtype of the values and with float32 sums."""
-    return jnp.einsum(formula, weights.astype(values.dtype), values, preferred_element_type=jnp.float32)
+    return wide_einsum(formula, weights.astype(values.dtype), values)
 
 
 def _ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:

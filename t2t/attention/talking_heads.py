@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from t2t.attention.kernels.tiles import MASKED
+from t2t.attention.products import wide_einsum
 
 
 def talk(
@@ -35,9 +36,7 @@ def talk(
     Returns:
       [b n h k] in the dtype of the values; exactly 0 for a query that sees nothing.
     """
-    logits = jnp.einsum(
-        "bnhk,bmhk->bhnm", query * jnp.asarray(scale, query.dtype), key, preferred_element_type=jnp.float32
-    )
+    logits = wide_einsum("bnhk,bmhk->bhnm", query * jnp.asarray(scale, query.dtype), key)
     if bias is not None:
         logits = logits + bias.astype(jnp.float32)
     logits = jnp.einsum("bhnm,hg->bgnm", logits, mix_logits.astype(jnp.float32))

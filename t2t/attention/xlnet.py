@@ -16,6 +16,7 @@ from t2t.attention.kernels.tiles import MASKED
 from t2t.attention.mechanism import Conditions, Parameter
 from t2t.attention.memories import HiddenMemory
 from t2t.attention.named import causal
+from t2t.attention.products import wide_einsum
 from t2t.attention.recurrent import Recurrent
 from t2t.attention.relative import Window, encode_distances
 
@@ -119,14 +120,14 @@ class XLNet(Recurrent):
         def biased(name):
             return (query + parameters[name][:, None]) * jnp.asarray(scale, query.dtype)
 
-        content = jnp.einsum("bhnk,bmhk->bhnm", biased("u"), key, preferred_element_type=jnp.float32)
+        content = wide_einsum("bhnk,bmhk->bhnm", biased("u"), key)
         distances = np.arange(m - 1, -n - 1, -1)
         distances = distances if self.clamp is None else np.clip(distances, -self.clamp, self.clamp)
         table, placed = encode_distances(parameters["distance"], distances), biased("v")
         of_head = jax.vmap(lambda table, query: Window(table, 0, 0, m).logits(query))
         by_place = jax.vmap(of_head, in_axes=(None, 0))(table, placed[:, :, :n])
         if places.shape[1]:  # each takes the distances that it has
-            every = jnp.einsum("bhpk,hkr->bhpr", placed[:, :, n:], table, preferred_element_type=jnp.float32)
+            every = wide_einsum("bhpk,hkr->bhpr", placed[:, :, n:], table)
             column = jnp.clip(n - 1 - places, 0, n - 1)[:, :, None] + jnp.arange(m)
             by_place = jnp.concatenate([by_place, jnp.take_along_axis(every, column[:, None], axis=-1)], axis=2)
         logits = content + by_place
@@ -135,9 +136,7 @@ class XLNet(Recurrent):
         # What the memory holds is of type 0.
         types = jnp.pad(conditions.key_types, ((0, 0), (before, 0)))
         other = conditions.query_types[:, None, :, None] != types[:, None, None, :]
-        by_type = jnp.einsum(
-            "bhnk,shk->bhns", biased("w"), parameters["types"], preferred_element_type=jnp.float32
-        )  # fmt: skip
+        by_type = wide_einsum("bhnk,shk->bhns", biased("w"), parameters["types"])
         return logits + jnp.where(other, by_type[..., 1:], by_type[..., :1])
 
     def _allowed(self, places: jax.Array, n: int, state: HiddenMemory | None, conditions: Conditions) -> jax.Array:

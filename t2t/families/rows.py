@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+ROWS_AT_ONCE = 16  # a line of the cache in float32
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -42,9 +44,16 @@ class Layout:
         sides = math.prod(ours[: self.inward]), math.prod(ours[self.inward :]) * self.part[1]
         return sides[::-1] if self.transposed else sides
 
-    def read(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
-        """The parameter, of the shape `ours`, that a tensor holds: a view of it."""
-        return self._view(tensor, ours).reshape(ours)
+    def read(self, tensor: np.ndarray, parameter: np.ndarray) -> None:
+        """Fills a parameter, which is whole in memory, with what a tensor holds of it."""
+        view = self._view(tensor, parameter.shape)
+        parameter = parameter.reshape(view.shape)
+        if view.ndim < 2 or view.flags.c_contiguous:
+            parameter[...] = view
+            return
+        # Of a view that is turned, a whole row at once would take one number of each line of the cache.
+        for start in range(0, view.shape[-1], ROWS_AT_ONCE):
+            parameter[..., start : start + ROWS_AT_ONCE] = view[..., start : start + ROWS_AT_ONCE]
 
     def write(self, parameter: np.ndarray, tensor: np.ndarray) -> None:
         """Puts a parameter into its place in a tensor."""

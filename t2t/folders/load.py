@@ -1,9 +1,10 @@
 """A folder as a config and parameters, tensor by tensor, each put where it is to be before the next is read."""
 
+import concurrent.futures
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -15,9 +16,10 @@ from t2t.families.heads import Outputs, class_of
 from t2t.families.rows import Row
 from t2t.folders.places import Place, by_path, places
 from t2t.folders.tensors import Tensors, json_of
-from t2t.models import ModelConfig, abstract_params, build, dummy_batch
+from t2t.models import ModelConfig, abstract_params, build, cast_matrices, dummy_batch
 
 Shardings = Callable[[Any], Any]  # of the boxed shapes of parameters → their shardings
+READERS = 4  # tensors that are read, turned and put at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Loaded:
 
     Attributes:
       config: of the model.
-      params: float32, unboxed.
+      params: unboxed; float32, or what was asked for.
       family: whose names it has.
       values: of its config.json.
       new: parameters that the folder has not, because other outputs were asked for; they are drawn at random.
@@ -41,12 +43,21 @@ class Loaded:
     left: tuple[str, ...] = ()
 
 
-def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed: int = 0, **changes: Any) -> Loaded:
+def load(
+    folder: str | pathlib.Path,
+    *,
+    shardings: Shardings | None = None,
+    seed: int = 0,
+    param_dtype: Literal["float32", "bfloat16"] = "float32",
+    **changes: Any,
+) -> Loaded:
     """Reads a folder in Hugging Face's format.
 
     Args:
       shardings: where parameters are put; on the first device if not given.
       seed: of what is new.
+      param_dtype: of kernels and token tables. With "bfloat16" a model of dtype="bfloat16" computes the same, sooner
+        and in half the memory, for it need not cast them; to train on, take float32.
       **changes: of the config, in fields that change no parameter but how layers are stacked (`stacking="scanned"`,
         `remat`, `dtype`, dropout), and `outputs` and `labels`: `outputs=("sequence",), labels=3` is the way to
         fine-tune a pre-trained trunk. Heads that the folder has not are new; logits over the vocabulary cannot be.
@@ -56,6 +67,8 @@ def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed
         shapes than config.json says, or files that are not whole.
       ConfigError: a config.json that asks for what is not here.
     """
+    if param_dtype not in ("float32", "bfloat16"):
+        raise ConfigError(f"param_dtype: expected float32 or bfloat16, found {param_dtype!r}.")
     folder = pathlib.Path(folder).expanduser()
     own, config, family, values, tensors = _read(folder, changes)
     asked = own.outputs != config.outputs or own.labels != config.labels
@@ -68,6 +81,7 @@ def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed
     may_be_left = {row.theirs for row in family.rows(own)} if asked else set()
     left = _check(where, names, family, tensors, folder, may_be_left)
     placed = shardings(boxed) if shardings else jax.tree.map(lambda _: jax.devices()[0], shapes)
+    dtypes = {p: x.dtype for p, x in by_path(jax.eval_shape(lambda p: cast_matrices(p, param_dtype), shapes)).items()}
     params = jax.tree.map(lambda _: None, shapes)
 
     def put(path: str, array: Any) -> None:
@@ -75,13 +89,18 @@ def load(folder: str | pathlib.Path, *, shardings: Shardings | None = None, seed
         node, of = params, placed
         for parent in parents:
             node, of = node[parent], of[parent]
-        node[leaf] = jax.device_put(array, of[leaf])
+        node[leaf] = jax.device_put(array, of[leaf]).astype(dtypes[path])
 
-    for path, place in where.items():
-        array = np.empty(place.shape, np.float32)
-        for index, row in place.rows:
-            array[index] = row.layout.read(tensors[names[row.theirs]], array[index].shape)
+    def read(path: str) -> None:
+        array = np.empty(where[path].shape, np.float32)
+        for index, row in where[path].rows:
+            row.layout.read(tensors[names[row.theirs]], array[(*index, ...)])
         put(path, array)
+
+    # File after file, so that few are in memory.
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        for _ in pool.map(read, sorted(where, key=lambda path: tensors.file(names[where[path].rows[0][1].theirs]))):
+            pass
     for path, array in _drawn(config, new, seed).items():
         put(path, array)
     return Loaded(config, params, family, values, tuple(new), left)

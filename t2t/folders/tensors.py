@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ class Tensors(Mapping[str, np.ndarray]):
         self._stored = {_renamed(name): name for name in self._files}
         self._files = {_renamed(name): file for name, file in self._files.items()}
         self._opened: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._handle(name).get_tensor(self._stored[name])
@@ -46,11 +48,16 @@ class Tensors(Mapping[str, np.ndarray]):
         """The shape of a tensor, which is not read."""
         return tuple(self._handle(name).get_slice(self._stored[name]).get_shape())
 
+    def file(self, name: str) -> str:
+        """The name of the file that a tensor is in."""
+        return self._files[name]
+
     def _handle(self, name: str) -> Any:
         file = self._files[name]
-        if file not in self._opened:
-            self._opened = {file: self._open(file)}  # one at a time: files are mapped, not read
-        return self._opened[file]
+        with self._lock:
+            if file not in self._opened:
+                self._opened = {file: self._open(file)}  # one at a time: files are mapped, not read
+            return self._opened[file]
 
     def _open(self, file: str) -> Any:
         import safetensors

@@ -15,7 +15,7 @@ from t2t.inference.beam import beam_search
 from t2t.inference.config import DecodeConfig
 from t2t.inference.processors import processor
 from t2t.inference.sampling import choose_greedily, generate, sampler
-from t2t.models import ModelConfig, init_cache, reorder_beams, repeat
+from t2t.models import ModelConfig, cast_matrices, init_cache, reorder_beams, repeat
 from t2t.models.inputs import feature_of
 
 
@@ -133,16 +133,3 @@ def token_scores(logits: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[jax
     counted = batch["loss_weights"] > 0
     logp = jnp.where(counted, label - jax.nn.logsumexp(logits, axis=-1), 0.0)
     return logp, (label >= logits.max(-1)) & counted
-
-
-def cast_matrices(params: Any, dtype: jnp.dtype) -> Any:
-    """Parameters with the matrices in the dtype of the computation, so that a loop does not cast them at every step.
-
-    Only what a module casts whole before it uses it: kernels and token tables. Norms stay float32.
-    """
-
-    def cast(path, leaf):
-        name, owner = path[-1].key, path[-2].key if len(path) > 1 else ""
-        return leaf.astype(dtype) if name == "kernel" or (name.startswith("table") and "tokens" in owner) else leaf
-
-    return jax.tree_util.tree_map_with_path(cast, params)

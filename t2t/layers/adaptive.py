@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.attention.products import wide_einsum
 from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
 
@@ -183,7 +184,7 @@ def log_probabilities(x: jax.Array, rows: jax.Array, bias: jax.Array, kernel: ja
     """x [… d], a cluster's table [w e], bias [w] and projection [d e], if it has one → float32 [… w]."""
     if kernel is not None:
         x = x @ kernel.astype(x.dtype)
-    scores = jnp.einsum("...e,we->...w", x, rows.astype(x.dtype), preferred_element_type=jnp.float32)
+    scores = wide_einsum("...e,we->...w", x, rows.astype(x.dtype))
     return jax.nn.log_softmax(scores + bias)
 
 

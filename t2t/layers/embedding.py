@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.attention.products import wide_einsum
 from t2t.layers.config import LayerConfig
 from t2t.layers.init import initializer
 
@@ -30,4 +31,4 @@ class Embedding(nn.Module):
 
     def logits(self, x: jax.Array) -> jax.Array:
         """x [b n d] → x · tableᵀ, float32 [b n v]."""
-        return jnp.einsum("bnd,vd->bnv", x, self.table.astype(x.dtype), preferred_element_type=jnp.float32)
+        return wide_einsum("bnd,vd->bnv", x, self.table.astype(x.dtype))

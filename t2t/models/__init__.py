@@ -17,6 +17,7 @@ from t2t.models.encoder import Encoder
 from t2t.models.encoder_decoder import EncoderDecoder
 from t2t.models.heads import first
 from t2t.models.hidden import hidden_states
+from t2t.models.matrices import cast_matrices
 
 __all__ = [
     "Cache",
@@ -26,6 +27,7 @@ __all__ = [
     "ModelConfig",
     "abstract_params",
     "build",
+    "cast_matrices",
     "dummy_batch",
     "first",
     "hidden_states",

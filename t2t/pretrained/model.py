@@ -37,7 +37,7 @@ class Pretrained:
 
     Attributes:
       config: of the model.
-      params: float32, unboxed.
+      params: unboxed; float32, unless `param_dtype` was given.
       family: whose names its tensors have.
       values: of config.json.
       folder: that it was read from; its tokenizer is there.

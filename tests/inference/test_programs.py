@@ -10,8 +10,9 @@ from decoding_toys import EOS, MODELS, batch_for, prompts, take_rows, tiny
 
 from t2t.inference import DecodeConfig
 from t2t.inference.beam import beam_search
-from t2t.inference.programs import cast_matrices, decode_batch, score_batch
+from t2t.inference.programs import decode_batch, score_batch
 from t2t.inference.sampling import choose_greedily, generate, sampler
+from t2t.models import cast_matrices
 
 LENGTH = 7
 METHODS = {
