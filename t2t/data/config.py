@@ -18,7 +18,7 @@ class DataConfig:
     validation: str = ""  # likewise; without it a twentieth of `train` is held out (at most 2,000 examples)
     format: str = "auto"  # of the files: auto (by suffix), tsv, csv, jsonl, text, parallel, conll, squad
     inputs: str = "inputs"  # the column of the inputs; "" for none (language models)
-    targets: str = "targets"  # the column of the targets
+    targets: str = "targets"  # the column of the targets; of one text without columns it stays as it is
     pair: str = (
         ""  # the column of a second text: encoders read it as the second of a pair, other models after the first
     )
@@ -55,6 +55,8 @@ class DataConfig:
             raise ConfigError(f"format: {unknown('format', self.format, FORMATS)}")
         if self.validation and not self.train:
             raise ConfigError("validation names a file but train names none: give both, or train alone.")
+        if self.train and not self.targets:
+            raise ConfigError('targets: expected the column of what is to be learned, found "".')
         for name in ("inputs_length", "targets_length", "stride", "shards", "prefetch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, found {getattr(self, name)}.")

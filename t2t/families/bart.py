@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse, start_of
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Calls, Family, Values, activation, need, refuse, start_of
 from t2t.families.heads import Head, class_of, head_rows, labels_in, outputs_of
 from t2t.families.rows import Layout, Row, attention, linear, norm
 from t2t.layers.positions import sinusoids
@@ -198,7 +198,7 @@ FAMILIES = tuple(
         rows,
         classes=CLASSES[name],
         prefix="model.",
-        last_goes_first=name == "mbart",
+        calls=Calls(last_goes_first=name == "mbart"),
         constants=sinusoids_in_file if name == "pegasus" else lambda config: {},
         silent=SILENT + (SINUSOIDS if positions == "sinusoidal" else ""),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from t2t.errors import ConfigError
 from t2t.families.bert_names import NAMES
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Calls, Family, Values, activation, need, refuse
 from t2t.families.heads import class_of, head_rows, labels_in, outputs_of, pooler_of
 from t2t.families.rows import Row, attention, linear, norm
 from t2t.models import ModelConfig
@@ -231,8 +231,9 @@ FAMILIES = tuple(
         classes=names.classes,
         prefix=f"{names.trunk}.",
         silent=SILENT,
-        positions_from_ids=name in FROM_IDS,
-        output_names={"pair": "sop_logits"} if name == "albert" else {},
+        calls=Calls(
+            positions_from_ids=name in FROM_IDS, output_names={"pair": "sop_logits"} if name == "albert" else {}
+        ),
     )
     for name, names in NAMES.items()
     if name not in ELSEWHERE

@@ -8,7 +8,7 @@ from typing import Any
 
 from t2t.errors import ConfigError
 from t2t.families import gpt, vit
-from t2t.families.family import Family, Values, need, start_of
+from t2t.families.family import Calls, Family, Values, need, start_of
 from t2t.families.rows import CONV1D, CONV1D_OUT, FLAT, Layout, Row, linear, norm
 from t2t.models import ModelConfig
 
@@ -74,4 +74,8 @@ def rows(config: ModelConfig) -> list[Row]:
 
 
 SILENT = r"decoder\..*\.(attn|crossattention)\.(masked_)?bias"
-FAMILIES = (Family("vision-encoder-decoder", read, write, rows, classes=CLASSES, silent=SILENT, normed=("decoder",)),)
+FAMILIES = (
+    Family(
+        "vision-encoder-decoder", read, write, rows, classes=CLASSES, silent=SILENT, calls=Calls(normed=("decoder",))
+    ),
+)

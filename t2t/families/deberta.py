@@ -13,7 +13,7 @@ from typing import Any
 
 from t2t.attention import Dense, Disentangled
 from t2t.errors import ConfigError
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Calls, Family, Values, activation, need, refuse
 from t2t.families.heads import Head, class_of, classes, head_rows, labels_in, outputs_of
 from t2t.families.rows import FLAT, LINEAR, LINEAR_OUT, Layout, Row, attention, linear, norm
 from t2t.models import ModelConfig
@@ -287,8 +287,7 @@ _FAMILIES = {
         classes=CLASSES[name],
         prefix="deberta.",
         silent=SILENT,
-        padding_sees=False,
-        problem="probabilities",
+        calls=Calls(padding_sees=False, problem="probabilities"),
         named_by=_named_by,
     )
     for name in (FIRST, SECOND)

@@ -15,6 +15,40 @@ Values = Mapping[str, Any]  # of a config.json
 
 
 @dataclasses.dataclass(frozen=True)
+class Calls:
+    """How transformers' classes of a family are called, and what they return.
+
+    Attributes:
+      arguments: more arguments under transformers' names, and the features that they are.
+      more: (arguments under transformers' names, the config, config.json) → features that follow from these; those that
+        are given go before.
+      output_names: of outputs, where transformers has a name for them that other families have not.
+      positions_from_ids: whether positions count the ids that are no padding, padding having that before the first
+        (RoBERTa), rather than places in the row.
+      padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
+        its own states, which have a part in the losses of spans, are the same.
+      last_goes_first: whether a decoder's inputs begin with the last of its targets (mBART's language).
+      last_ends_row: whether the last token is what ends the row, be it padding (XLNet pads on the left).
+      keeps_memory: whether `mems` are taken and given, what layers were given before.
+      normed: the sides whose last hidden state is what comes after the final norm.
+      problem: what labels of sequences are where config.json names no `problem_type`: None for what their type and
+        number say; "probabilities" where several are those of the classes, and the logits of numbers come out as [b]
+        beside a loss (DeBERTa).
+    """
+
+    arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    more: Callable[[Mapping[str, np.ndarray], ModelConfig, Values], dict[str, np.ndarray]] = lambda *given: {}
+    output_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    positions_from_ids: bool = False
+    padding_sees: bool = True
+    last_goes_first: bool = False
+    last_ends_row: bool = False
+    keeps_memory: bool = False
+    normed: tuple[str, ...] = ("encoder", "decoder")
+    problem: Literal["probabilities"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Family:
     """A published family of models in Hugging Face's format.
 
@@ -29,24 +63,9 @@ class Family:
       constants: a config → tensors that folders hold and that are no parameters here, written for other readers.
       silent: names of tensors, as a regular expression, that folders may hold and that say nothing: copies of tied
         tensors, and buffers.
-      positions_from_ids: whether positions count the ids that are no padding, padding having that before the first
-        (RoBERTa), rather than places in the row.
-      output_names: of outputs, where transformers has a name for them that other families have not.
-      arguments: more arguments under transformers' names, and the features that they are.
-      more: (arguments under transformers' names, the config, config.json) → features that follow from these; those that
-        are given go before.
-      last_goes_first: whether a decoder's inputs begin with the last of its targets (mBART's language).
-      padding_sees: whether padding of an encoder looks at the text, as it does in most of transformers' models, so that
-        its own states, which have a part in the losses of spans, are the same.
       named_by: (the family, the values of config.json, the names of the tensors) → the family, with the names that
         these choose where there is a choice (DeBERTa's `legacy`).
-      problem: what labels of sequences are where config.json names no `problem_type`: None for what their type and
-        number say; "probabilities" where several are those of the classes, and the logits of numbers come out as [b]
-        beside a loss (DeBERTa).
-      last_ends_row: whether transformers takes for the last token what ends the row, be it padding (XLNet pads on the
-        left).
-      keeps_memory: whether transformers' classes take and give `mems`, what layers were given before.
-      normed: the sides whose last hidden state is what comes after the final norm.
+      calls: what is particular to its classes when they are called.
     """
 
     name: str
@@ -57,17 +76,8 @@ class Family:
     prefix: str = ""
     constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda config: {}
     silent: str = "(?!)"
-    positions_from_ids: bool = False
-    output_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
-    arguments: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
-    more: Callable[[Mapping[str, np.ndarray], ModelConfig, Values], dict[str, np.ndarray]] = lambda *given: {}
-    last_goes_first: bool = False
-    padding_sees: bool = True
-    problem: Literal["probabilities"] | None = None
     named_by: Callable[["Family", Values, Collection[str]], "Family"] = lambda family, values, tensors: family
-    keeps_memory: bool = False
-    last_ends_row: bool = False
-    normed: tuple[str, ...] = ("encoder", "decoder")
+    calls: Calls = Calls()
 
     def says_nothing(self, tensor: str) -> bool:
         """Whether a tensor of this name may be left unread."""

@@ -11,7 +11,7 @@ from t2t.attention.longformer import ROLES
 from t2t.errors import ConfigError, DataError
 from t2t.families import bert
 from t2t.families.bert_names import NAMES
-from t2t.families.family import Family, Values, activation
+from t2t.families.family import Calls, Family, Values, activation
 from t2t.families.rows import FLAT, LINEAR, Row, linear, norm
 from t2t.families.turns import shortest_turn
 from t2t.layers.config import cycle
@@ -151,9 +151,9 @@ FAMILIES = (
         NAMES["longformer"].classes,
         prefix="longformer.",
         silent=bert.SILENT,
-        positions_from_ids=True,
-        arguments={"global_attention_mask": "encoder_global_tokens"},
-        more=global_tokens,
+        calls=Calls(
+            arguments={"global_attention_mask": "encoder_global_tokens"}, more=global_tokens, positions_from_ids=True
+        ),
     ),
     Family(
         "big_bird",
@@ -163,7 +163,6 @@ FAMILIES = (
         NAMES["big_bird"].classes,
         prefix="bert.",
         silent=bert.SILENT + r"|bert\.pooler\.(weight|bias)",
-        arguments={"question_lengths": "question_lengths"},
-        more=question,
+        calls=Calls(arguments={"question_lengths": "question_lengths"}, more=question),
     ),
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from t2t.attention import AttentionConfig, Dense, Sparse, TransientGlobal, local
 from t2t.errors import ConfigError
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, start_of
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Calls, Family, Values, activation, need, start_of
 from t2t.families.rows import LINEAR, Row, attention, linear, norm
 from t2t.families.turns import window_of
 from t2t.models import ModelConfig
@@ -246,7 +246,7 @@ FAMILIES = tuple(
         rows,
         classes={f"{prefix}ForConditionalGeneration": ("vocabulary",), f"{prefix}EncoderModel": ()},
         silent=SILENT,
-        padding_sees=name != "longt5",
+        calls=Calls(padding_sees=name != "longt5"),
     )
     for name, prefix in PREFIXES.items()
 )

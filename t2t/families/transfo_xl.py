@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from t2t.attention import TransformerXL
-from t2t.families.family import Family, Values, need, refuse
+from t2t.families.family import Calls, Family, Values, need, refuse
 from t2t.families.heads import Head, class_of, head_rows, labels_in, outputs_of
 from t2t.families.rows import LINEAR, LINEAR_OUT, Layout, Row, linear, norm
 from t2t.layers.adaptive import Adaptive
@@ -185,7 +185,6 @@ FAMILIES = (
         CLASSES,
         prefix="transformer.",
         silent=SILENT,
-        output_names={"vocabulary": "prediction_scores"},
-        keeps_memory=True,
+        calls=Calls(output_names={"vocabulary": "prediction_scores"}, keeps_memory=True),
     ),
 )

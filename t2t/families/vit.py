@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Calls, Family, Values, activation, need
 from t2t.families.heads import Head, class_of, head_rows, labels_in, outputs_of, pooler_of
 from t2t.families.rows import Layout, Row, attention, linear, norm
 from t2t.layers.patches import Patches
@@ -142,5 +142,14 @@ def trunk(config: ModelConfig, before: str, tokens: str = "tokens") -> list[Row]
 
 
 FAMILIES = (
-    Family("vit", read, write, rows, classes=CLASSES, prefix="vit.", silent=r"(vit\.)?pooler\.dense\..*", normed=()),
+    Family(
+        "vit",
+        read,
+        write,
+        rows,
+        classes=CLASSES,
+        prefix="vit.",
+        silent=r"(vit\.)?pooler\.dense\..*",
+        calls=Calls(normed=()),
+    ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from t2t.attention import XLNet
-from t2t.families.family import NAMES_OF_ACTIVATIONS, Family, Values, activation, need, refuse
+from t2t.families.family import NAMES_OF_ACTIVATIONS, Calls, Family, Values, activation, need, refuse
 from t2t.families.heads import Head, class_of, head_rows, labels_in, outputs_of
 from t2t.families.rows import LAST_FIRST, LINEAR, ROW_OF_ONE, Row, linear, norm
 from t2t.models import ModelConfig
@@ -169,8 +169,10 @@ FAMILIES = (
         CLASSES,
         prefix="transformer.",
         silent=r"lm_loss\.weight",
-        arguments={"perm_mask": "encoder_mask", "target_mapping": "encoder_targets"},
-        keeps_memory=True,
-        last_ends_row=True,
+        calls=Calls(
+            arguments={"perm_mask": "encoder_mask", "target_mapping": "encoder_targets"},
+            keeps_memory=True,
+            last_ends_row=True,
+        ),
     ),
 )

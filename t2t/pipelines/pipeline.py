@@ -169,7 +169,7 @@ class Pipeline:
           What was read of each row, in their order.
         """
         results: list[Any] = [None] * len(rows)
-        left = self.model.family.last_ends_row  # the last place stands for the row
+        left = self.model.family.calls.last_ends_row  # the last place stands for the row
         for length, numbers in self.batches([self.length_of(row) for row in rows]):
             chosen = filled(numbers, self.batch_size)
             given = padded([rows[i] for i in chosen], length, self.pad_id, left=left)

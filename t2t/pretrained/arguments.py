@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from t2t.errors import DataError, unknown
-from t2t.families.family import Family, Values
+from t2t.families.family import Calls, Family, Values
 from t2t.models import ModelConfig
 from t2t.models.inputs import feature_of
 
@@ -52,8 +52,27 @@ def features_of(
     Raises:
       DataError: an argument that the model does not read, or one that it needs and has not.
     """
+    calls, names = family.calls, _names(config) | dict(family.calls.arguments)
+    given, labels = _parted(arguments, names, config, family)
+    if "choice" in config.outputs:
+        given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}
+    if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
+        given["decoder_input_ids"] = _shifted(_decoder_source(given, labels, config), values, calls)
+    needed = "decoder_inputs" if config.architecture == "decoder" else feature_of(config.side("encoder"))
+    if needed not in {names[name] for name in given}:
+        read = next(name for name, feature in names.items() if feature == needed)
+        raise DataError(f"{family.name}: expected {read}, found {', '.join(given) or 'nothing'}.")
+    features = {names[name]: CONVERTED.get(name, np.asarray)(value) for name, value in given.items()}
+    features = calls.more(given, config, values) | features
+    features = {name: v.astype(np.int32) if v.dtype.kind in "iub" else v for name, v in features.items()}
+    return _implied(given, config, calls, values, features) | features, labels
+
+
+def _parted(
+    arguments: Mapping[str, Any], names: Mapping[str, str], config: ModelConfig, family: Family
+) -> tuple[Features, Features]:
+    """The arrays that are read and those that are learned, each of a kind that can be."""
     given = {name: np.asarray(value) for name, value in arguments.items() if value is not None}
-    names = _names(config) | dict(family.arguments)
     learned = [name for output in config.outputs for name in LABELS[output]]
     for name in given:
         if name not in names and name not in learned:
@@ -61,33 +80,28 @@ def features_of(
     for name in ("input_ids", "decoder_input_ids"):
         if name in given and given[name].dtype.kind not in "iu":
             raise DataError(f"{name}: expected integers, found {given[name].dtype} {given[name].shape}.")
-    labels = {name: given.pop(name) for name in learned if name in given}
     stretched = given.pop("interpolate_pos_encoding", False)
     if "pixel_values" in given and not stretched:
         _check_size(given["pixel_values"].shape[2:], config)
-    if "choice" in config.outputs:
-        given = {name: value.reshape(-1, *value.shape[2:]) for name, value in given.items()}
-    if config.architecture == "encoder-decoder" and "decoder_input_ids" not in given:
-        given["decoder_input_ids"] = _shifted(_decoder_source(given, labels, config), values, family)
-    needed = "decoder_inputs" if config.architecture == "decoder" else feature_of(config.side("encoder"))
-    if needed not in {names[name] for name in given}:
-        read = next(name for name, feature in names.items() if feature == needed)
-        raise DataError(f"{family.name}: expected {read}, found {', '.join(given) or 'nothing'}.")
-    features = {names[name]: CONVERTED.get(name, np.asarray)(value) for name, value in given.items()}
-    features = family.more(given, config, values) | features
-    features = {name: v.astype(np.int32) if v.dtype.kind in "iub" else v for name, v in features.items()}
-    if config.architecture == "encoder" and family.padding_sees and "encoder_segments" in features:
-        features["encoder_query_segments"] = np.ones_like(features["encoder_segments"])
-    if family.positions_from_ids and "input_ids" in given and "position_ids" not in given:
+    labels = {name: given.pop(name) for name in learned if name in given}
+    return given, labels
+
+
+def _implied(given: Features, config: ModelConfig, calls: Calls, values: Values, features: Features) -> Features:
+    """What transformers takes for granted: whom padding looks at, positions, and the token that stands for the row."""
+    found = {}
+    if config.architecture == "encoder" and calls.padding_sees and "encoder_segments" in features:
+        found["encoder_query_segments"] = np.ones_like(features["encoder_segments"])
+    if calls.positions_from_ids and "input_ids" in given and "position_ids" not in given:
         real = (given["input_ids"] != values.get("pad_token_id", 1)).astype(np.int32)
-        features["encoder_positions"] = (np.cumsum(real, axis=1) * real - 1).astype(np.int32)
+        found["encoder_positions"] = (np.cumsum(real, axis=1) * real - 1).astype(np.int32)
     if config.outputs and config.pooled == "last" and "pooled_at" not in features:
-        if family.last_ends_row:
+        if calls.last_ends_row:
             rows = features.get("encoder_targets", features["encoder_inputs"])
-            features["pooled_at"] = np.full(len(rows), rows.shape[1] - 1, np.int32)
+            found["pooled_at"] = np.full(len(rows), rows.shape[1] - 1, np.int32)
         else:
-            features |= _pooled_at(given, config, values)
-    return features, labels
+            found |= _pooled_at(given, config, values)
+    return found
 
 
 def _places(mapping: np.ndarray) -> np.ndarray:
@@ -136,11 +150,11 @@ def _decoder_source(given: Features, labels: Features, config: ModelConfig) -> n
     raise DataError("An encoder-decoder needs decoder_input_ids, or labels to make them of: found neither.")
 
 
-def _shifted(tokens: np.ndarray, values: Values, family: Family) -> np.ndarray:
+def _shifted(tokens: np.ndarray, values: Values, calls: Calls) -> np.ndarray:
     """Tokens one place later: after the start token, or after their own last (mBART's language)."""
     pad = values.get("pad_token_id") or 0
     tokens = np.where(tokens == -100, pad, tokens)
-    if family.last_goes_first:
+    if calls.last_goes_first:
         last = (tokens != pad).sum(axis=1, keepdims=True) - 1
         first = np.take_along_axis(tokens, last, axis=1)
     else:

@@ -68,7 +68,7 @@ class Pretrained:
     @property
     def _problem(self) -> str | None:
         """What labels of sequences are."""
-        return self.values.get("problem_type") or self.family.problem
+        return self.values.get("problem_type") or self.family.calls.problem
 
     def __call__(self, *, output_hidden_states: bool = False, **arguments: Any) -> Result:
         """The outputs for arrays under transformers' names: `input_ids`, `attention_mask`, `token_type_ids`,
@@ -168,14 +168,14 @@ class Pretrained:
 
     def _mems(self, arguments: dict[str, Any]) -> tuple[list[Any] | None, bool]:
         """The mems among arguments, which are taken out, and whether those after the call are wanted."""
-        if not (self.family.keeps_memory and remembers(self.config)):
+        if not (self.family.calls.keeps_memory and remembers(self.config)):
             return None, False
         mems, wanted = arguments.pop("mems", None), arguments.pop("use_mems", None)
         wanted = self.values.get("use_mems_eval", True) if wanted is None else wanted
         return None if mems is None else [jnp.asarray(x) for x in mems], wanted
 
     def _memory(self, mems: list[Any] | None, features: Features) -> Cache | None:
-        if not self.family.keeps_memory:
+        if not self.family.calls.keeps_memory:
             return None
         return memory_of(mems, self.config, rows=len(features[f"{self.config.architecture}_inputs"]))
 

@@ -58,7 +58,7 @@ def result_of(
         for side, last in (states | ({"encoder": found["encoded"]} if both else {})).items():
             before = hidden_states(kept, config, side)
             prefix = f"{side}_" if both else ""
-            states = (*before[:-1], last if side in family.normed else before[-1])
+            states = (*before[:-1], last if side in family.calls.normed else before[-1])
             if features.get("encoder_targets") is not None:  # of both streams, in turns
                 n = features["encoder_inputs"].shape[1]
                 states = tuple(stream for x in before for stream in (x[:, :n], x[:, n:]))
@@ -68,9 +68,9 @@ def result_of(
 
 def _names(output: str, config: ModelConfig, family: Family) -> list[str]:
     if len(config.outputs) == 1:
-        return ["logits", *([family.output_names[output]] if output in family.output_names else [])]
+        return ["logits", *([family.calls.output_names[output]] if output in family.calls.output_names else [])]
     usual = {"vocabulary": "prediction_logits", "pair": "seq_relationship_logits"}
-    return [{**usual, **family.output_names}[output]]
+    return [{**usual, **family.calls.output_names}[output]]
 
 
 def shown(result: Result) -> Result:

@@ -172,6 +172,7 @@ def test_evaluation_sees_every_example_once():
         ({"buckets": (8,), "packing": False, "shards": 2}, "set shards to 1"),
         ({"format": "xls"}, "Unknown format 'xls'"),
         ({"validation": "a.tsv"}, "train names none"),
+        ({"train": "a.tsv", "targets": ""}, "targets: expected the column"),
     ],
 )
 def test_impossible_configs_are_refused(change, message):

@@ -36,7 +36,7 @@ def real(given, name, array, model):
     """The part of an array that is compared: that of real tokens, unless padding has the same states too."""
     decoded = name.startswith("decoder") or "decoder_input_ids" in given and not name.startswith("encoder")
     mask = given.get("decoder_attention_mask" if decoded else "attention_mask")
-    same = model.config.architecture == "encoder" and model.family.padding_sees
+    same = model.config.architecture == "encoder" and model.family.calls.padding_sees
     if mask is None or same or array.shape[:2] != mask.shape:
         return array
     return array[mask > 0]
