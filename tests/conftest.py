@@ -3,11 +3,18 @@
 import os
 import pathlib
 import sys
+import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
     "JAX_DISABLE_MOST_OPTIMIZATIONS", "1"
 )  # the programs run for milliseconds and compile for seconds
+# One cache of compiled programs for all processes of these tests, the scripts among them, and none that others left.
+if "T2T_TEST_PROGRAMS" not in os.environ:
+    programs = tempfile.TemporaryDirectory(prefix="t2t-programs-")  # goes with the process that made it
+    os.environ["T2T_TEST_PROGRAMS"] = os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Virtual devices wait for each other: on a busy machine XLA would abort the process after 40 seconds.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")

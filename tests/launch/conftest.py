@@ -26,13 +26,12 @@ def get_config():
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """One device unless more are asked for, and nothing from a cache of programs that an earlier run left."""
+    """One device unless more are asked for."""
     return {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
         "--xla_cpu_collective_call_terminate_timeout_seconds=600",  # see the conftest above
-        "JAX_ENABLE_COMPILATION_CACHE": "false",
     }
 
 

@@ -44,10 +44,23 @@ def test_a_run_shows_what_it_does(trained):
     assert sorted(losses(workdir)) == [1, 2, 3, 4]
 
 
+STEPS = ["--config.train.steps=150", "--config.train.eval_every=0", "--config.train.checkpoint_every=10"]
+STEPS += ["--config.train.final_eval_examples=1"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(launch, config_file, tmp_path_factory):
+    """The workdir of a run that nothing ended."""
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    assert launch("train.py", f"--config={config_file}", *STEPS, f"--workdir={workdir}").returncode == 0
+    return workdir
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_the_same_command_goes_on_bit_for_bit_whatever_ended_it(repository, launch, config_file, tmp_path, number):
-    settings = [f"--config={config_file}", "--config.train.steps=150", "--config.train.eval_every=0"]
-    settings += ["--config.train.checkpoint_every=10", "--config.train.final_eval_examples=1"]
+def test_the_same_command_goes_on_bit_for_bit_whatever_ended_it(
+    repository, launch, config_file, uninterrupted, tmp_path, number
+):
+    settings = [f"--config={config_file}", *STEPS]
     workdir = tmp_path / "stopped"
     command = [sys.executable, str(repository / "launch" / "train.py"), *settings, f"--workdir={workdir}"]
     with subprocess.Popen(
@@ -69,11 +82,9 @@ def test_the_same_command_goes_on_bit_for_bit_whatever_ended_it(repository, laun
     again = launch("train.py", *settings, f"--workdir={workdir}")
     assert again.returncode == 0, again.stderr
     assert "Going on from the checkpoint of step" in again.stdout
-    whole = tmp_path / "whole"
-    assert launch("train.py", *settings, f"--workdir={whole}").returncode == 0
-    assert losses(workdir) == losses(whole)
-    assert len(losses(whole)) == 150
-    expected = params(whole)
+    assert losses(workdir) == losses(uninterrupted)
+    assert len(losses(uninterrupted)) == 150
+    expected = params(uninterrupted)
     for name, value in params(workdir).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
 

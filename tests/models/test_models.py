@@ -155,9 +155,9 @@ def test_packed_equals_separate(architecture, axes):
     np.testing.assert_allclose(b[0], a.reshape(-1, 37), atol=2e-5)
 
 
-@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
 @pytest.mark.parametrize(("architecture", "axes"), [e for e in EVERY if e[0] != "encoder"])
-def test_cached_equals_uncached(architecture, axes, stacking):
+def test_cached_equals_uncached(architecture, axes):
+    stacking = "unrolled" if architecture == "decoder" else "scanned"  # nearly every axis is in both
     config = make(architecture, axes, stacking=stacking)
     params, batch = params_of(config), random_batch(config)
     model = build(config)
