@@ -73,6 +73,7 @@ def load(
         raise ConfigError(f"param_dtype: expected float32 or bfloat16, found {param_dtype!r}.")
     folder = pathlib.Path(folder).expanduser()
     own, config, family, values, tensors = _read(folder, changes)
+    tensors.read_ahead()  # beside the tracing of shapes
     asked = own.outputs != config.outputs or own.labels != config.labels
     boxed = abstract_params(config)
     shapes = nn.meta.unbox(boxed)

@@ -1,6 +1,7 @@
 """The tensors of a folder: one safetensors file, or several with an index; read one at a time."""
 
 import json
+import os
 import pathlib
 import threading
 from collections.abc import Iterator, Mapping
@@ -52,11 +53,21 @@ class Tensors(Mapping[str, np.ndarray]):
         """The name of the file that a tensor is in."""
         return self._files[name]
 
+    def read_ahead(self, file: str | None = None) -> None:
+        """Asks the system, where it can be asked, for what comes after a file, or for the first, while other work goes
+        on."""
+        order = sorted(set(self._files.values()))
+        following = order[order.index(file) + 1 :] if file else order
+        if following and hasattr(os, "posix_fadvise"):
+            with open(self.folder / following[0], "rb") as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
     def _handle(self, name: str) -> Any:
         file = self._files[name]
         with self._lock:
             if file not in self._opened:
                 self._opened = {file: self._open(file)}  # one at a time: files are mapped, not read
+                self.read_ahead(file)
             return self._opened[file]
 
     def _open(self, file: str) -> Any:
