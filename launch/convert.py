@@ -48,6 +48,7 @@ def main(argv: list[str]) -> None:
         run = load(_SOURCE.value, step, report=script.say)
         labels = run.labels if isinstance(run, LabelModel) else ()
         values = {"id2label": {str(i): label for i, label in enumerate(labels)}} if labels else {}
+        values |= folders.token_ids(run.vocabulary, _FAMILY.value)
         folders.save(target, run.config, run.params, family=_FAMILY.value, values=values, **options)
         run.vocabulary.save_files(target)
     size = sum(file.stat().st_size for file in target.iterdir())

@@ -2,6 +2,6 @@
 folder is executed."""
 
 from t2t.folders.load import Loaded, config_of, is_folder, load
-from t2t.folders.save import OURS_ALONE, named, save
+from t2t.folders.save import OURS_ALONE, named, save, token_ids
 
-__all__ = ["OURS_ALONE", "Loaded", "config_of", "is_folder", "load", "named", "save"]
+__all__ = ["OURS_ALONE", "Loaded", "config_of", "is_folder", "load", "named", "save", "token_ids"]

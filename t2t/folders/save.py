@@ -1,5 +1,6 @@
 """A config and parameters as a folder that transformers loads."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -78,6 +79,18 @@ def save(
     write_atomically(folder / "config.json", json.dumps({**(values or {}), **described}, indent=2) + "\n")
 
 
+def token_ids(vocabulary: Any, family: str) -> dict[str, int]:
+    """What config.json says of a vocabulary (`pad_id`, `eos_id`), for whoever generates or pads.
+
+    Where positions count the ids that are no padding, the id of padding is the model's and not the vocabulary's.
+    """
+    kin = FAMILIES.get(family)
+    ids = {"eos_token_id": vocabulary.eos_id}
+    if kin is None or not kin.calls.positions_from_ids:
+        ids["pad_token_id"] = vocabulary.pad_id
+    return {name: i for name, i in ids.items() if i is not None}
+
+
 def named(config: ModelConfig, params: Any, family: Family) -> dict[str, np.ndarray]:
     """Parameters, or anything of their shapes such as gradients, as a family's folders name and lay them out;
     float32."""
@@ -125,6 +138,8 @@ def _files(sizes: Mapping[str, int], most: int) -> dict[str, list[str]]:
 
 def _check_described(config: ModelConfig, described: ModelConfig, family: str) -> None:
     """Raises ConfigError where a model computes something that config.json would not say."""
+    if not {"sequence", "tagging"} & set(config.outputs):  # nothing has labels
+        described = dataclasses.replace(described, labels=config.labels)
     differing = difference(config, described).items()
     own = {field: field.removeprefix("encoder.").split(".")[0] for field, _ in differing}
     lost = {field: both for field, both in differing if own[field] not in OURS_ALONE}

@@ -21,6 +21,8 @@ def test_a_run_becomes_a_folder_with_its_tokenizer(trained, exported):
     run, found = t2t.load(trained[0]), folders.load(exported)
     jax.tree.map(np.testing.assert_array_equal, run.params, found.params)
     assert found.config.width == 16
+    # Without these transformers' generate() would not stop.
+    assert (found.values["eos_token_id"], found.values["pad_token_id"]) == (run.vocabulary.eos_id, 0)
     text = "naïve 🙂"
     assert vocabularies.from_folder(exported).encode(text) == run.vocabulary.encode(text)
 
