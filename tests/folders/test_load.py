@@ -44,6 +44,7 @@ def test_a_trunk_that_has_no_labels_may_leave_their_number_open(tmp_path):
         vocab_size=11,
         width=8,
         heads=2,
+        head_width=4,
         mlp_width=16,
         encoder_layers=1,
         max_length=16,
