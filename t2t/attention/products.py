@@ -11,8 +11,8 @@ def wide_einsum(subscripts: str, x: jax.Array, y: jax.Array) -> jax.Array:
     """einsum of x and y of one dtype, accumulated and left in float32.
 
     Logits want this in bfloat16, whose steps of 1/256 are coarse for a softmax. Their gradient does not: it is rounded
-    to the dtype of x and y, for without that the two products of the backward pass would run in float32, a tenth as
-    fast on an accelerator.
+    to the dtype of x and y, for without that the two products of the backward pass would run in float32, which is
+    slower wherever bfloat16 has kernels of its own.
     """
     return jnp.einsum(subscripts, x, y, preferred_element_type=jnp.float32)
 

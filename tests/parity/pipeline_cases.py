@@ -200,6 +200,13 @@ CASES = {
 }  # fmt: skip
 
 
+def put(name, folder):
+    """A case's model and tokenizer, into a folder that is there."""
+    shutil.copytree(GOLDEN / "pipelines" / name, folder, dirs_exist_ok=True)
+    tokenizer_of(name, folder)
+    return folder
+
+
 def tokenizer_of(name: str, folder: pathlib.Path) -> None:
     """Puts the tokenizer of a case into its folder, or what says how images are read."""
     if CASES[name].task.startswith("image"):

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import pathlib
-import shutil
 import sys
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from pipeline_cases import CASES, GOLDEN, tokenizer_of
+from pipeline_cases import CASES, GOLDEN, put
 
 import t2t
 
@@ -25,13 +24,7 @@ NEEDS_PYTORCH = pytest.mark.skipif(
 def folder_of(tmp_path_factory):
     """case → a folder with model and tokenizer."""
 
-    def of(name):
-        folder = tmp_path_factory.mktemp(name)
-        shutil.copytree(GOLDEN / "pipelines" / name, folder, dirs_exist_ok=True)
-        tokenizer_of(name, folder)
-        return folder
-
-    return of
+    return lambda name: put(name, tmp_path_factory.mktemp(name))
 
 
 def called(name, folder, **options):

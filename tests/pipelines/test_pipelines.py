@@ -17,20 +17,14 @@ from t2t.errors import ConfigError, DataError
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "parity"))
 
-from pipeline_cases import FOX, GOLDEN, LONG, TEXTS, tokenizer_of
+from pipeline_cases import FOX, GOLDEN, LONG, TEXTS, put
 
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory):
     """case → a folder with model and tokenizer."""
 
-    def of(name):
-        folder = tmp_path_factory.mktemp(name)
-        shutil.copytree(GOLDEN / "pipelines" / name, folder, dirs_exist_ok=True)
-        tokenizer_of(name, folder)
-        return folder
-
-    return of
+    return lambda name: put(name, tmp_path_factory.mktemp(name))
 
 
 def shorter(folder):
