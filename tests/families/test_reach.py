@@ -61,7 +61,7 @@ def test_longformers_windows_are_of_both_sides():
 
 
 def test_what_a_longformer_takes_for_global():
-    more, ids = families.FAMILIES["longformer"].more, np.array([[0, 5, 2, 2, 6, 7, 2], [0, 5, 8, 2, 2, 7, 2]])
+    more, ids = families.FAMILIES["longformer"].calls.more, np.array([[0, 5, 2, 2, 6, 7, 2], [0, 5, 8, 2, 2, 7, 2]])
 
     def of(task):
         config = read({**LONGFORMER, "architectures": [f"LongformerFor{task}"]})
