@@ -45,8 +45,9 @@ lint: setup ## only the linter
 parity: ## the live comparisons with PyTorch, which goes into an environment of its own (.venv-parity)
 	@$(MAKE) --no-print-directory setup VENV=.venv-parity
 	@echo "== Installing PyTorch and transformers, for comparison only"
-	@.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check '.[parity]'
-	@.venv-parity/bin/python -m pytest tests/parity
+	@.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,parity]'
+	@echo "== Comparing (a thread for each process's PyTorch: the models are tiny)"
+	@OMP_NUM_THREADS=1 .venv-parity/bin/python -m pytest -n auto -m pytorch
 
 clean: ## remove the virtual environment and caches; runs/ is kept
 	rm -rf $(VENV) .venv-parity *.egg-info build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """What every test shares: eight virtual CPU devices, and the real data where it is present."""
 
+import importlib.util
 import os
 import pathlib
 import sys
@@ -9,12 +10,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
     "JAX_DISABLE_MOST_OPTIMIZATIONS", "1"
 )  # the programs run for milliseconds and compile for seconds
-# One cache of compiled programs for all processes of these tests, the scripts among them, and none that others left.
+# One cache of compiled programs for all processes of these tests, the scripts among them: none that others left, but
+# that of the folder which T2T_TEST_PROGRAMS names.
 if "T2T_TEST_PROGRAMS" not in os.environ:
     programs = tempfile.TemporaryDirectory(prefix="t2t-programs-")  # goes with the process that made it
-    os.environ["T2T_TEST_PROGRAMS"] = os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    os.environ["T2T_TEST_PROGRAMS"] = programs.name
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["T2T_TEST_PROGRAMS"]
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Virtual devices wait for each other: on a busy machine XLA would abort the process after 40 seconds.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
@@ -24,6 +27,14 @@ os.environ["XLA_FLAGS"] = (
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+PYTORCH = all(importlib.util.find_spec(module) for module in ("torch", "transformers"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that are marked with `pytorch` skip without it, before their fixtures are made."""
+    if item.get_closest_marker("pytorch") and not PYTORCH:
+        pytest.skip("PyTorch and transformers are not installed (make parity installs them)")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Longformer's and BigBird's attention are patterns: equal to Hugging Face's PyTorch layers, outputs and gradients."""
 
-import importlib.util
 import pathlib
 import sys
 
@@ -15,11 +14,8 @@ import published
 
 from t2t.attention import attend, block_table, global_tokens, local
 
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
-SKIP = pytest.mark.skipif(not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)")
 
-
-@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=SKIP)])
+@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=pytest.mark.pytorch)])
 def results(request):
     """case → what the peer gave."""
     if request.param == "golden":

@@ -7,7 +7,6 @@ PYTHONPATH=. python tests/attention/test_transient_global.py      writes the gol
 
 import dataclasses
 import functools
-import importlib.util
 import pathlib
 
 import jax
@@ -24,7 +23,6 @@ from t2t.layers import to_scanned
 from t2t.models import ModelConfig, abstract_params, build
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "longt5.npz"
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
 LENGTHS = (23, 14, 6, 3)  # odd, with orphans, one block with orphans, shorter than a block
 LONGT5 = ModelConfig(
     architecture="encoder",
@@ -140,12 +138,7 @@ def run_longt5() -> dict[str, np.ndarray]:
     }
 
 
-needs_torch = pytest.mark.skipif(
-    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
-)
-
-
-@pytest.mark.parametrize("source", ["golden", pytest.param("live", marks=needs_torch)])
+@pytest.mark.parametrize("source", ["golden", pytest.param("live", marks=pytest.mark.pytorch)])
 def test_equals_longt5_of_hugging_face(source):
     expected = dict(np.load(GOLDEN)) if source == "golden" else run_longt5()
     given = {name: jnp.asarray(x) for name, x in batch().items()}

@@ -1,7 +1,5 @@
 """Rotary positions equal the paper's formula in NumPy, and a whole decoder with them Hugging Face's Llama."""
 
-import importlib.util
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +9,6 @@ from t2t.errors import ConfigError
 from t2t.layers import LayerConfig
 from t2t.layers.rotary import rotation
 from t2t.models import ModelConfig, build
-
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
-live = pytest.mark.skipif(not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)")
 
 
 def turned(x, positions, width, base):
@@ -37,7 +32,7 @@ def test_equals_the_formula_and_its_gradient(width, base):
     np.testing.assert_allclose(in_half.astype(np.float32), out, atol=0.05)
 
 
-@live
+@pytest.mark.pytorch
 def test_a_part_of_the_head_turns_as_in_gpt_neox():
     import torch
     from transformers import GPTNeoXConfig
@@ -54,7 +49,7 @@ def test_a_part_of_the_head_turns_as_in_gpt_neox():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@live
+@pytest.mark.pytorch
 def test_a_decoder_equals_llama():
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, arguments
-from folders_of import GOLDEN, NEEDS_PYTORCH, stackings
+from folders_of import GOLDEN, stackings
 
 from t2t import folders, pretrained
 from t2t.inference import DecodeConfig
@@ -119,7 +119,7 @@ def test_what_is_saved_is_what_was_loaded(name, stacking, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, again.params, first.params)
 
 
-@NEEDS_PYTORCH
+@pytest.mark.pytorch
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_transformers_reads_what_is_saved_after_a_step(name, dtype, tmp_path):
     import peer

@@ -1,7 +1,7 @@
 """The tests of `checks.py` on the cases of a file, its `KIN`: on golden folders, and live where PyTorch is there."""
 
 import pytest
-from folders_of import NEEDS_PYTORCH, golden, stackings
+from folders_of import golden, stackings
 
 pytest.register_assert_rewrite("checks")
 
@@ -19,7 +19,7 @@ def pytest_generate_tests(metafunc):
             metafunc.parametrize(argument, list(chosen))
 
 
-@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=NEEDS_PYTORCH)])
+@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=pytest.mark.pytorch)])
 def folder_of(request, tmp_path_factory):
     """case → a folder that transformers wrote, with results.npz in it."""
     if request.param == "golden":

@@ -1,17 +1,10 @@
 """Where the folders of the cases are, and which ways of stacking layers a case is tried with."""
 
-import importlib.util
 import pathlib
-
-import pytest
 
 from t2t import folders
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
-NEEDS_PYTORCH = pytest.mark.skipif(
-    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
-)
 HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForMultipleChoice", "Answering", "AnsweringSimple")
 
 

@@ -1,7 +1,5 @@
 """Every published size has as many parameters as transformers counts for the config.json that is written of it."""
 
-import importlib.util
-
 import pytest
 from family_of import PUBLIC_SIZES, family_of
 
@@ -9,10 +7,8 @@ from t2t import families
 from t2t.families.heads import named_labels
 from t2t.models import param_count
 
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
 
-
-@pytest.mark.skipif(not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)")
+@pytest.mark.pytorch
 @pytest.mark.parametrize("size", PUBLIC_SIZES)
 def test_transformers_counts_as_many(size):
     import torch

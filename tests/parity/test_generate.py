@@ -4,7 +4,6 @@ The golden folders are those that the PyTorch models wrote, with what they gener
 are made, with other weights and inputs.
 """
 
-import importlib.util
 import pathlib
 import sys
 
@@ -20,13 +19,9 @@ from t2t.errors import ConfigError, DataError
 from t2t.pretrained.generate import settings_of
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
-NEEDS_PYTORCH = pytest.mark.skipif(
-    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
-)
 
 
-@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=NEEDS_PYTORCH)])
+@pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=pytest.mark.pytorch)])
 def folder_of(request, tmp_path_factory):
     """name → a folder that transformers wrote, with results.npz in it."""
     if request.param == "golden":

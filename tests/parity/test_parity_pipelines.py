@@ -1,6 +1,5 @@
 """Pipelines give what transformers' give: on the same folders, to the same calls, in the same form."""
 
-import importlib.util
 import json
 import pathlib
 import sys
@@ -13,11 +12,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from pipeline_cases import CASES, GOLDEN, put
 
 import t2t
-
-LIVE = all(importlib.util.find_spec(m) for m in ("torch", "transformers"))
-NEEDS_PYTORCH = pytest.mark.skipif(
-    not LIVE, reason="PyTorch and transformers are not installed (make parity installs them)"
-)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +55,7 @@ def test_results_of_rows_alone_and_in_batches(folder_of, name, batch_size):
     assert_same(called(name, folder_of(name), batch_size=batch_size), expected)
 
 
-@NEEDS_PYTORCH
+@pytest.mark.pytorch
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.older])
 def test_results_live(folder_of, name):
     import pipeline_peer

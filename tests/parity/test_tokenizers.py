@@ -7,7 +7,6 @@ is installed they are made again, what it saves is read, and real files are comp
 
 import functools
 import gzip
-import importlib.util
 import json
 import pathlib
 import sys
@@ -24,9 +23,6 @@ from t2t.data.vocabulary import FolderVocabulary, from_folder
 from t2t.errors import DataError
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "tokenizers"
-LIVE = pytest.mark.skipif(
-    not importlib.util.find_spec("transformers"), reason="transformers is not installed (make parity installs it)"
-)
 
 
 def found_in(vocabulary: FolderVocabulary, fast: bool) -> dict:
@@ -68,7 +64,7 @@ def test_golden(case):
         assert tokenizer_peer.digest([one, to]) == digest, repr(text[:60])
 
 
-@LIVE
+@pytest.mark.pytorch
 @pytest.mark.parametrize("case", CASES)
 def test_live(case, tmp_path):
     tokenizer_cases.write(case, tmp_path)
@@ -101,7 +97,7 @@ REAL = {  # case: (files as folders name them: in the real data, model_type, set
 }
 
 
-@LIVE
+@pytest.mark.pytorch
 @pytest.mark.parametrize("case", REAL)
 def test_real_files_on_real_text(case, shared_data, tmp_path):
     files, model_type, settings = REAL[case]
