@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.layers.activations import ACTIVATIONS
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
-from t2t.layers.feed_forward import ACTIVATIONS
 from t2t.layers.init import initializer
 from t2t.layers.norm import Norm, Normalise
 

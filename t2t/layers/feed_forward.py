@@ -3,19 +3,11 @@
 import jax
 from flax import linen as nn
 
+from t2t.layers.activations import ACTIVATIONS
 from t2t.layers.config import LayerConfig
 from t2t.layers.dropout import Dropout
 from t2t.layers.init import initializer
 from t2t.layers.projection import Projection
-
-ACTIVATIONS = {
-    "relu": jax.nn.relu,
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),  # with the error function
-    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),  # GPT-2's and T5 v1.1's
-    "gelu_sigmoid": lambda x: x * jax.nn.sigmoid(1.702 * x),  # the Sparse Transformer's
-    "silu": jax.nn.silu,
-    "tanh": jax.nn.tanh,
-}
 
 
 class FeedForward(nn.Module):

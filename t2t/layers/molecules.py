@@ -9,8 +9,8 @@ from flax import linen as nn
 
 from t2t.attention import AttentionConfig, Dense, Sparse
 from t2t.errors import ConfigError, DataError
+from t2t.layers.activations import ACTIVATIONS
 from t2t.layers.config import LayerConfig
-from t2t.layers.feed_forward import ACTIVATIONS
 from t2t.layers.init import initializer
 from t2t.layers.norm import Norm
 from t2t.layers.projection import Projection

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.errors import DataError
+from t2t.layers.activations import ACTIVATIONS
 from t2t.layers.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from t2t.layers.embedding import Embedding
-from t2t.layers.feed_forward import ACTIVATIONS
 from t2t.layers.hashing import HashedEmbedding
 from t2t.layers.init import initializer
 from t2t.layers.norm import Norm

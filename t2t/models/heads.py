@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.layers.activations import ACTIVATIONS
 from t2t.layers.dropout import Dropout
-from t2t.layers.feed_forward import ACTIVATIONS, FeedForward
+from t2t.layers.feed_forward import FeedForward
 from t2t.layers.norm import Norm
 from t2t.models.config import ModelConfig
 from t2t.models.embedder import dense
