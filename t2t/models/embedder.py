@@ -151,10 +151,16 @@ class Logits(nn.Module):
                 name="projection",
             )(x).astype(jnp.float32)
         if config.logits_bias:
-            logits = logits + self.param(
-                "bias",
-                nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",)),
-                (config.vocab_size,),
-                jnp.float32,
-            )
+            init = nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",))
+            logits = _with_bias(logits, self.param("bias", init, (config.vocab_size,), jnp.float32))
         return logits
+
+
+def _with_bias(logits: jax.Array, bias: jax.Array) -> jax.Array:
+    """logits [b n v] + bias [v]. On a CPU in the memory of the logits, which XLA does where it sees them as the matrix
+    that the product gave: elsewise it takes as much again, and to get so much new memory is slow there."""
+
+    def in_place(logits, bias):
+        return jax.lax.optimization_barrier(logits.reshape(-1, logits.shape[-1]) + bias).reshape(logits.shape)
+
+    return jax.lax.platform_dependent(logits, bias, cpu=in_place, default=jnp.add)
