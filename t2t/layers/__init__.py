@@ -2,7 +2,7 @@
 
 from t2t.layers.block import Block, LayerCache, Surroundings
 from t2t.layers.config import LayerConfig
-from t2t.layers.stack import Stack, init_layer_caches, to_scanned, to_unrolled
+from t2t.layers.stack import Stack, init_layer_caches, shape_of_one, to_scanned, to_unrolled
 
 __all__ = [
     "Block",
@@ -11,6 +11,7 @@ __all__ = [
     "Stack",
     "Surroundings",
     "init_layer_caches",
+    "shape_of_one",
     "to_scanned",
     "to_unrolled",
 ]

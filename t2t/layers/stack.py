@@ -1,6 +1,7 @@
 """Layers on top of each other: unrolled or scanned, from one definition of a block. The only file with lifted
 transforms."""
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -205,15 +206,32 @@ def to_scanned(params: dict, turns: int = 1) -> dict:
     return rest
 
 
-def to_unrolled(params: dict) -> dict:
-    """The inverse of `to_scanned`; stacks that are unrolled already are untouched."""
+def to_unrolled(params: dict, one_of: Callable[[Any, int], Any] = operator.getitem) -> dict:
+    """The inverse of `to_scanned`; stacks that are unrolled already are untouched.
+
+    Args:
+      one_of: (what is of all layers, a number) → what is of the layer of that number; the one takes arrays, and
+        `shape_of_one` the boxed shapes of parameters.
+    """
     if not isinstance(params, dict):
         return params
-    rest = {name: to_unrolled(value) for name, value in params.items() if name != "layers"}
+    rest = {name: to_unrolled(value, one_of) for name, value in params.items() if name != "layers"}
     if "layers" in params:
         layers = params["layers"]
         blocks = [layers[f"block_{i}"] for i in range(len(layers))] if "block_0" in layers else [layers]
         for i in range(len(jax.tree.leaves(blocks[0])[0])):
             for j, block in enumerate(blocks):
-                rest[f"layer_{i * len(blocks) + j}"] = jax.tree.map(lambda leaf, i=i: leaf[i], block)
+                one = jax.tree.map(lambda leaf, i=i: one_of(leaf, i), block, is_leaf=_is_boxed)
+                rest[f"layer_{i * len(blocks) + j}"] = one
     return rest
+
+
+def shape_of_one(shape: Any, number: int) -> Any:
+    """Of the shape of a parameter of all scanned layers, boxed or not, that of the one of a number: all have one."""
+    every = nn.meta.unbox(shape)
+    one = jax.ShapeDtypeStruct(every.shape[1:], every.dtype)
+    return shape.replace_boxed(one).remove_axis(0, {nn.PARTITION_NAME: "layers"}) if _is_boxed(shape) else one
+
+
+def _is_boxed(leaf: Any) -> bool:
+    return isinstance(leaf, nn.meta.AxisMetadata)

@@ -1,5 +1,6 @@
 """Whole models from one set of layers: encoder, decoder and encoder-decoder."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.errors import ConfigError
-from t2t.layers import to_scanned, to_unrolled
+from t2t.layers import shape_of_one, to_scanned, to_unrolled
 from t2t.models.cache import Cache, init_cache, init_memory, memory_loss, over_batch, reorder, reorder_beams, repeat
 from t2t.models.config import ModelConfig
 from t2t.models.decoder import Decoder
@@ -75,6 +76,9 @@ def dummy_batch(config: ModelConfig, batch: int = 1, length: int = 8) -> dict[st
 
 def abstract_params(config: ModelConfig) -> Any:
     """The parameters' shapes and logical axis names (boxed), without allocating any."""
+    if config.stacking == "unrolled" and not config.sharing:
+        # Scanned layers are traced once, however many there are.
+        return to_unrolled(abstract_params(dataclasses.replace(config, stacking="scanned")), shape_of_one)
     return jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
 
 
