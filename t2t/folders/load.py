@@ -15,9 +15,9 @@ from t2t.errors import CheckpointError, ConfigError, unknown
 from t2t.families import FAMILIES, Family
 from t2t.families.heads import Outputs, class_of
 from t2t.families.rows import Row
-from t2t.folders.places import Place, by_path, places
+from t2t.folders.places import Place, places
 from t2t.folders.tensors import Tensors, json_of
-from t2t.models import ModelConfig, abstract_params, build, cast_matrices, dummy_batch
+from t2t.models import ModelConfig, abstract_params, by_path, cast_matrices, drawn
 
 Shardings = Callable[[Any], Any]  # of the boxed shapes of parameters → their shardings
 ALIGNMENT = 64  # bytes
@@ -104,7 +104,7 @@ def load(
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
         for _ in pool.map(read, sorted(where, key=lambda path: tensors.file(names[where[path].rows[0][1].theirs]))):
             pass
-    for path, array in _drawn(config, new, seed).items():
+    for path, array in drawn(config, new, seed).items():
         put(path, array)
     return Loaded(config, params, family, values, tuple(new), left)
 
@@ -169,18 +169,6 @@ def _is_new(path: str, place: Place, own: ModelConfig, names: dict[str, str], te
         return True
     tensor, (_, row) = names[place.rows[0][1].theirs], place.rows[0]
     return tensor not in tensors or tensors.shape(tensor) != row.layout.shape(place.shape)
-
-
-def _drawn(config: ModelConfig, paths: list[str], seed: int) -> dict[str, jax.Array]:
-    """Parameters as a model begins with them; no others are computed."""
-    if not paths:
-        return {}
-
-    def init(key):
-        found = by_path(nn.meta.unbox(build(config).init(key, dummy_batch(config))["params"]))
-        return {path: found[path] for path in paths}
-
-    return jax.jit(init)(jax.random.key(seed))
 
 
 def values_of(folder: pathlib.Path) -> dict[str, Any]:

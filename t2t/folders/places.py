@@ -5,10 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import jax
-
 from t2t.families.rows import Row
-from t2t.models import ModelConfig
+from t2t.models import ModelConfig, by_path
 
 LAYER = re.compile(r"(.+)/layer_\{i\}/(.*)")
 Index = tuple[int, ...]  # () for the whole parameter, (layer,) for one of a stack
@@ -38,11 +36,6 @@ def places(rows: Iterable[Row], config: ModelConfig, shapes: Any) -> dict[str, P
         for path, index, spelled in _spelled(row, config):
             found[path].rows.append((index, spelled))
     return found
-
-
-def by_path(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree of dicts by their paths, with slashes."""
-    return {"/".join(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def _spelled(row: Row, config: ModelConfig) -> Iterable[tuple[str, Index, Row]]:

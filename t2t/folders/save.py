@@ -17,9 +17,9 @@ from t2t.errors import ConfigError, unknown
 from t2t.families import FAMILIES, Family
 from t2t.families.heads import named_labels
 from t2t.families.rows import Layout
-from t2t.folders.places import Index, by_path, places
+from t2t.folders.places import Index, places
 from t2t.folders.tensors import FILE, INDEX
-from t2t.models import ModelConfig, abstract_params
+from t2t.models import ModelConfig, abstract_params, by_path
 
 SHARD_BYTES = 5 * 10**9  # of a file, as transformers writes them
 OURS_ALONE = {  # fields of `ModelConfig`: what says how a model is trained or laid out, and not what it computes

@@ -19,6 +19,7 @@ from t2t.models.encoder_decoder import EncoderDecoder
 from t2t.models.heads import first
 from t2t.models.hidden import hidden_states
 from t2t.models.matrices import cast_matrices
+from t2t.models.paths import by_path
 
 __all__ = [
     "Cache",
@@ -28,7 +29,9 @@ __all__ = [
     "ModelConfig",
     "abstract_params",
     "build",
+    "by_path",
     "cast_matrices",
+    "drawn",
     "dummy_batch",
     "first",
     "hidden_states",
@@ -80,6 +83,18 @@ def abstract_params(config: ModelConfig) -> Any:
         # Scanned layers are traced once, however many there are.
         return to_unrolled(abstract_params(dataclasses.replace(config, stacking="scanned")), shape_of_one)
     return jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
+
+
+def drawn(config: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, jax.Array]:
+    """Parameters by their paths, as a model begins with them (unboxed); no others are computed."""
+    if not paths:
+        return {}
+
+    def init(key):
+        found = by_path(nn.meta.unbox(build(config).init(key, dummy_batch(config))["params"]))
+        return {path: found[path] for path in paths}
+
+    return jax.jit(init)(jax.random.key(seed))
 
 
 def param_count(config: ModelConfig) -> int:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+import t2t
 from t2t import families, folders
 from t2t.data import DataConfig
-from t2t.errors import ConfigError
-from t2t.models import ModelConfig, build, dummy_batch
+from t2t.errors import CheckpointError, ConfigError
+from t2t.models import ModelConfig, build, dummy_batch, restack
 from t2t.training import RunConfig, TrainConfig, train
 from t2t.training.setup import set_up
 
@@ -93,3 +94,50 @@ def test_logits_over_the_vocabulary_cannot_be_new(tmp_path):
     folder = write(tmp_path / "tags", dataclasses.replace(BERT, outputs=("tagging",)), "bert")
     with pytest.raises(ConfigError, match=r"has no logits over the vocabulary, its outputs are \('tagging',\)"):
         folders.load(folder, outputs=("vocabulary",))
+
+
+@pytest.fixture
+def pretrained(tmp_path, pairs):
+    """A run of a masked language model."""
+    model = dataclasses.replace(BERT, vocab_size=0)
+    data = DataConfig(
+        train=str(pairs), format="text", objective="masked_lm", vocabulary="bytes", inputs_length=16, targets_length=16
+    )
+    train_config = TrainConfig(steps=1, batch_size=8, eval_every=0, checkpoint_every=0)
+    train(RunConfig(data=data, model=model, train=train_config), tmp_path / "mlm")
+    return tmp_path / "mlm"
+
+
+@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
+def test_heads_that_a_run_has_not_are_new(tmp_path, pairs, pretrained, stacking):
+    model = dataclasses.replace(BERT, vocab_size=0, outputs=("sequence",), pooler="tanh", labels=3, stacking=stacking)
+    train_config = TrainConfig(steps=1, batch_size=8, eval_every=0, checkpoint_every=0)
+    data = DataConfig(train=str(pairs), inputs_length=16, targets_length=16, packing=False, labels=("a", "b", "c"))
+    config = RunConfig(data=data, model=model, train=train_config, init_from=str(pretrained))
+    said = []
+    run = set_up(config, tmp_path / "run", said.append)
+    run.loader.close()
+    run.store.close()
+    theirs = t2t.load(str(pretrained)).params
+    ours = restack(run.state.params, dataclasses.replace(run.config.model, stacking="unrolled"))
+    assert set(theirs) - set(ours) == {"logits"}
+    assert set(ours) - set(theirs) == {"heads"}
+    assert ours["heads"]["sequence"]["kernel"].shape == (16, 3)
+    assert np.ptp(ours["heads"]["sequence"]["kernel"]) > 0
+    for room in set(theirs) & set(ours):
+        jax.tree.map(np.testing.assert_array_equal, ours[room], theirs[room])
+    told = " ".join(said)
+    assert "New, and not yet trained: heads/pooler/bias" in told
+    assert "There, and not used: logits/bias" in told
+
+
+def test_a_run_of_another_model_is_refused(tmp_path, pairs, pretrained):
+    other = dataclasses.replace(BERT, vocab_size=0, logits_transform="", mlp_width=25)
+    config = RunConfig(
+        data=DataConfig(train=str(pairs), format="text", objective="masked_lm", inputs_length=16),
+        model=other,
+        train=TrainConfig(steps=1, batch_size=8),
+        init_from=str(pretrained),
+    )
+    with pytest.raises(CheckpointError, match="checkpoint of another model"):
+        set_up(config, tmp_path / "run", lambda text: None)
