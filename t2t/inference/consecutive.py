@@ -9,7 +9,7 @@ import numpy as np
 from flax import linen as nn
 
 from t2t.data.consecutive import Rows, SegmentConverter
-from t2t.inference.programs import token_scores
+from t2t.inference.programs import scores_of
 from t2t.models import Cache, init_cache
 
 
@@ -55,12 +55,5 @@ def score_segment(
     """`score_batch` of a segment that follows what a cache holds (nothing, where it is None), and the cache after."""
     if cache is None:
         cache = init_cache(model.config, *batch["targets"].shape)
-    logits, cache = model.apply(
-        {"params": params},
-        batch["decoder_inputs"],
-        segments=batch["decoder_segments"],
-        positions=batch["decoder_positions"],
-        cache=cache,
-        method="decode",
-    )
-    return *token_scores(logits, batch), cache
+    found = model.apply({"params": params}, batch, cache, method="outputs")
+    return *scores_of(found, batch, model.config), found["memory"]

@@ -15,7 +15,7 @@ from t2t.inference.beam import beam_search
 from t2t.inference.config import DecodeConfig
 from t2t.inference.processors import processor
 from t2t.inference.sampling import choose_greedily, generate, sampler
-from t2t.models import ModelConfig, cast_matrices, init_cache, reorder_beams, repeat
+from t2t.models import ModelConfig, cast_matrices, first, init_cache, reorder_beams, repeat
 from t2t.models.inputs import feature_of
 
 
@@ -109,9 +109,10 @@ def score_batch(params: Any, batch: Mapping[str, jax.Array], *, model: nn.Module
     """Log-probabilities of `targets` where `loss_weights` is not 0.
 
     Returns:
-      For each token float32 [b n], 0 where the weight is 0; and whether it is the likeliest one, bool [b n].
+      For each token float32 [b n], 0 where the weight is 0; and whether it is the likeliest one, bool [b n] (of words
+      in clusters, whether it is likelier than each other cluster as a whole: not all words are scored).
     """
-    return token_scores(model.apply({"params": params}, batch), batch)
+    return scores_of(model.apply({"params": params}, batch, method="outputs"), batch, model.config)
 
 
 @functools.partial(jax.jit, static_argnames=("model",))
@@ -125,6 +126,16 @@ def label_batch(
         return logits, *token_scores(logits, batch)
     error, counted = logits[..., 0] - batch["targets"], batch["loss_weights"] > 0
     return logits, jnp.where(counted, -jnp.square(error), 0.0), (jnp.abs(error) < 0.5) & counted
+
+
+def scores_of(
+    found: Mapping[str, Any], batch: Mapping[str, jax.Array], config: ModelConfig
+) -> tuple[jax.Array, jax.Array]:
+    """What `score_batch` returns, of the outputs of a batch."""
+    if "of_targets" not in found:
+        return token_scores(first(config, found), batch)
+    (logp, right), counted = found["of_targets"], batch["loss_weights"] > 0
+    return jnp.where(counted, logp, 0.0), right & counted
 
 
 def token_scores(logits: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
