@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 
 VENV ?= .venv
+PARITY := .venv-parity
 PYTHON := $(VENV)/bin/python
 export T2T_PYTHON
 # Large pages for the arrays of a step: a fifth faster on a CPU under Linux, and nothing elsewhere.
@@ -42,13 +43,15 @@ test: setup ## lint, and run all the tests
 lint: setup ## only the linter
 	@$(PYTHON) -m ruff check .
 
-parity: ## the live comparisons with PyTorch, which goes into an environment of its own (.venv-parity)
-	@$(MAKE) --no-print-directory setup VENV=.venv-parity
+parity: $(PARITY)/.pytorch ## the live comparisons with PyTorch, which goes into an environment of its own (.venv-parity)
+	@$(PARITY)/bin/python -m pytest -n auto -m pytorch
+
+$(PARITY)/.pytorch: setup.py
+	@$(MAKE) --no-print-directory setup VENV=$(PARITY)
 	@echo "== Installing PyTorch and transformers, for comparison only"
-	@.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,parity]'
-	@echo "== Comparing (a thread for each process's PyTorch: the models are tiny)"
-	@OMP_NUM_THREADS=1 .venv-parity/bin/python -m pytest -n auto -m pytorch
+	@$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,parity]'
+	@touch $@
 
 clean: ## remove the virtual environment and caches; runs/ is kept
-	rm -rf $(VENV) .venv-parity *.egg-info build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PARITY) *.egg-info build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
     "JAX_DISABLE_MOST_OPTIMIZATIONS", "1"
 )  # the programs run for milliseconds and compile for seconds
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's, whose models are tiny too, beside other tests
 # One cache of compiled programs for all processes of these tests, the scripts among them: none that others left, but
 # that of the folder which T2T_TEST_PROGRAMS names.
 if "T2T_TEST_PROGRAMS" not in os.environ:
