@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.inference import asking
 from t2t.inference.beam import beam_search
 from t2t.inference.config import DecodeConfig
 from t2t.inference.processors import processor
@@ -46,11 +47,16 @@ def decode_batch(
     config, eos_ids = model.config, (eos_id,) if isinstance(eos_id, int) else eos_id
     variables = {"params": cast_matrices(params, config.compute_dtype)}
     prompt = _prompt(config, batch)
-    first, cache = _prefill(model, variables, batch | prompt, decode.max_length)
+    if config.query_stream:
+        first, cache = asking.begin(model, variables, prompt["decoder_inputs"], decode.max_length)
+    else:
+        first, cache = _prefill(model, variables, batch | prompt, decode.max_length)
     process = processor(decode, eos_ids, prompt["decoder_inputs"], prompt["decoder_segments"] > 0)
     limits = {"max_length": decode.max_length, "eos_ids": eos_ids, "process": process}
 
     def step(tokens, cache):
+        if config.query_stream:
+            return asking.step(model, variables, tokens, cache)
         logits, cache = model.apply(variables, tokens[:, None], cache=cache, method="decode")
         return logits[:, 0], cache
 

@@ -46,7 +46,8 @@ def generate_ids(
     Args:
       values: of generation_config.json; where a folder has none, of config.json, and of the decoder's in it.
       input_ids: int [b n], what the encoder reads; of a decoder the prompts, padded on the left.
-      attention_mask: int [b n], 0 on padding; where not given, a decoder's padding is told by `pad_token_id`.
+      attention_mask: int [b n], 0 on padding; where not given, a decoder's padding is told by `pad_token_id`. XLNet
+        reads padding like the rest, as there.
       pixel_values: float [b c height width], in the place of these where the encoder reads images.
       decoder_input_ids: int [b p], what the decoder of an encoder-decoder begins with.
       **arguments: those of `DEFAULTS`, which go before `values`.
@@ -59,10 +60,10 @@ def generate_ids(
       ConfigError: an argument that is not here, or a value that cannot be.
       DataError: no inputs, ids that the model does not know, prompts padded on the right, or no room for a new token.
     """
-    if config.architecture == "encoder":
+    if config.architecture == "encoder" and not config.query_stream:
         raise DataError("generate_ids: an encoder does not generate text: use a decoder or an encoder-decoder.")
     settings = settings_of(values, arguments)
-    if config.architecture == "decoder":
+    if config.architecture != "encoder-decoder":
         batch = _prompts(settings, config, input_ids, attention_mask)
     else:
         batch = _encoder_features(config, input_ids, attention_mask, pixel_values)
@@ -149,7 +150,7 @@ def _prompts(settings: Mapping[str, Any], config: ModelConfig, given: Any, mask:
         told = pad_id is not None and pad_id not in settings["eos_token_id"]
         mask = tokens != pad_id if told else np.ones_like(tokens)
     mask = np.asarray(mask, np.int32)
-    if not mask[:, -1].all():
+    if not config.query_stream and not mask[:, -1].all():  # XLNet reads padding like the rest
         raise DataError("generate_ids: prompts are padded on the left, found padding at the end of some.")
     return {"decoder_inputs": tokens, "decoder_segments": mask}
 

@@ -24,6 +24,10 @@ _CAPTIONS = {
     "decoder": {**_GPT2, "model_type": "gpt2", "n_layer": 1, "add_cross_attention": True, "is_decoder": True},
     "decoder_start_token_id": 5, "eos_token_id": 5, "pad_token_id": 7,
 }  # fmt: skip
+_XLNET = {
+    **_TINY, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 24, "bos_token_id": 1, "pad_token_id": 5,
+    "eos_token_id": 2,
+}  # fmt: skip
 MODELS = {  # class, config class, settings, of generation_config.json
     "gpt2": ("GPT2LMHeadModel", "GPT2Config", _GPT2, {}),
     "gpt2_with_pad": ("GPT2LMHeadModel", "GPT2Config", {**_GPT2, "eos_token_id": [5, 9], "pad_token_id": 7}, {}),
@@ -44,12 +48,16 @@ MODELS = {  # class, config class, settings, of generation_config.json
         {**_BART, "pad_token_id": 18, "eos_token_id": 0, "decoder_start_token_id": 18, "forced_eos_token_id": 0},
         {"bad_words_ids": [[18]], "num_beams": 3, "no_repeat_ngram_size": 2},
     ),
+    "xlnet": ("XLNetLMHeadModel", "XLNetConfig", _XLNET, {}),
+    "xlnet_memory": ("XLNetLMHeadModel", "XLNetConfig", {**_XLNET, "mem_len": 7, "reuse_len": 4}, {}),
 }  # fmt: skip
 SEEDS = {
     "gpt2": 2,
     "gpt2_with_pad": 1,
     "bart": 8,
     "captions": 2,
+    "xlnet": 5,
+    "xlnet_memory": 12,
 }  # of the weights, where with those of 0 some options change nothing
 
 
@@ -61,7 +69,7 @@ def inputs(name: str, seed: int = 0) -> dict[str, np.ndarray]:
         return {"pixel_values": generator.normal(size=(3, 3, 8, 8)).astype(np.float32)}
     ids, mask = generator.integers(3, 17, (3, 6)), np.ones((3, 6), np.int64)
     mask[2, :3] = 0
-    mask[(1, slice(0, 1)) if name.startswith("gpt2") else (1, slice(4, 6))] = 0
+    mask[(1, slice(0, 1)) if name.startswith(("gpt2", "xlnet")) else (1, slice(4, 6))] = 0
     pad = MODELS[name][2].get("pad_token_id") or 0
     ids = np.where(ids == pad, pad + 1, ids)
     return {"input_ids": np.where(mask, ids, pad), "attention_mask": mask}
@@ -106,5 +114,7 @@ OPTIONS = {  # of each model: name → arguments
     "bart_summaries": {"defaults": {}, "fewer_beams": {"num_beams": 2, "max_new_tokens": 8}},
     "mbart": {"defaults": {}, "beams": {"num_beams": 3, "max_length": 9}},
     "marian": {"defaults": {}, "greedy": {"num_beams": 1}},
+    "xlnet": COMMON,
+    "xlnet_memory": COMMON,
 }  # fmt: skip
 CASES = [(name, option) for name, options in OPTIONS.items() for option in options]
