@@ -19,7 +19,6 @@ from t2t.models.encoder_decoder import EncoderDecoder
 from t2t.models.heads import first
 from t2t.models.hidden import hidden_states
 from t2t.models.matrices import cast_matrices
-from t2t.models.paths import by_path
 
 __all__ = [
     "Cache",
@@ -79,10 +78,15 @@ def dummy_batch(config: ModelConfig, batch: int = 1, length: int = 8) -> dict[st
 
 def abstract_params(config: ModelConfig) -> Any:
     """The parameters' shapes and logical axis names (boxed), without allocating any."""
-    if config.stacking == "unrolled" and not config.sharing:
+    if config.stacking == "unrolled" and not any(layers.sharing for layers in config.stacks.values()):
         # Scanned layers are traced once, however many there are.
         return to_unrolled(abstract_params(dataclasses.replace(config, stacking="scanned")), shape_of_one)
     return jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
+
+
+def by_path(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree of dicts, such as parameters, by their paths, with slashes."""
+    return {"/".join(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def drawn(config: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, jax.Array]:

@@ -31,3 +31,9 @@ def test_rows_do_not_know_of_each_other():
 def test_an_encoder_without_queries_does_not_generate():
     with pytest.raises(DataError, match="an encoder does not generate text"):
         pretrained.load(GOLDEN / "bert").generate_ids(input_ids=PROMPTS)
+
+
+@pytest.mark.parametrize("name", ["xlnet_classes", "gpt2_classes"])
+def test_a_model_without_logits_over_the_vocabulary_does_not_generate(name):
+    with pytest.raises(DataError, match=r"no logits over the vocabulary, its outputs are \('sequence',\)"):
+        pretrained.load(GOLDEN / name).generate_ids(input_ids=PROMPTS)

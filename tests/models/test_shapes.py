@@ -24,6 +24,11 @@ CONFIGS = {
         architecture="encoder", encoder_layers=2, attention=Linformer(rank=4, length=16, sharing="layer"), **SMALL
     ),
     "sets of parameters": ModelConfig(architecture="encoder", encoder_layers=3, sharing=(0, 1, 0), **SMALL),
+    "sets of parameters of an encoder with choices of its own": ModelConfig(
+        decoder_layers=2,
+        encoder=ModelConfig(architecture="encoder", encoder_layers=3, sharing=(0, 1, 0), outputs=(), **SMALL),
+        **SMALL,
+    ),
     "rematerialised": ModelConfig(architecture="decoder", decoder_layers=2, remat="full", **SMALL),
 }
 
@@ -31,7 +36,8 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_are_those_of_init(name):
     config = CONFIGS[name]
-    for stacking in ("unrolled", "scanned")[: 1 if len(set(config.sharing)) > 1 else 2]:
+    several = any(len(set(layers.sharing)) > 1 for layers in config.stacks.values())
+    for stacking in ("unrolled",) if several else ("unrolled", "scanned"):
         config = dataclasses.replace(config, stacking=stacking)
         began = jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
         found = abstract_params(config)
