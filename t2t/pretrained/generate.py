@@ -64,8 +64,8 @@ def generate_ids(
         raise DataError("generate_ids: an encoder does not generate text: use a decoder or an encoder-decoder.")
     if "vocabulary" not in config.outputs:
         raise DataError(
-            f"generate_ids: this model has no logits over the vocabulary, its outputs are {config.outputs}: load a folder "
-            "of a language model."
+            f"generate_ids: this model has no logits over the vocabulary, its outputs are {config.outputs}: load a "
+            "folder of a language model."
         )
     settings = settings_of(values, arguments)
     if config.architecture != "encoder-decoder":
