@@ -142,6 +142,49 @@ class EncoderConverter:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AskingConverter:
+    """`inputs` and `targets` one after the other to an encoder, which is asked for each of the targets by a query (see
+    `t2t.layers.streams`). Inputs see each other both ways; targets, and the queries that stand at their places, see
+    what is before them. A target with nothing before it is not predicted."""
+
+    inputs_length: int
+    targets_length: int
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """Of all that is read, and of queries."""
+        return (self.inputs_length + self.targets_length,) * 2
+
+    def sizes(self, example: Example) -> tuple[int, ...]:
+        return len(example["inputs"]) + len(example["targets"]), len(example["targets"])
+
+    def trim(self, example: Example, limits: Sequence[int]) -> Example:
+        inputs = _cut(example["inputs"], max(limits[0] - len(example["targets"]), 0))
+        return {**example, "inputs": inputs, "targets": _cut(example["targets"], limits[0] - len(inputs))}
+
+    def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
+        whole = [[{"all": np.concatenate([e["inputs"], e["targets"]])} for e in row] for row in rows]
+        inputs, segments, positions = _lay_out(whole, "all", lengths[0])
+        places = np.full((len(rows), lengths[1]), -1, np.int32)
+        given = np.zeros_like(segments, bool)  # which tokens are inputs
+        for r, row in enumerate(rows):
+            for s, example in enumerate(row, start=1):
+                given[r] |= (segments[r] == s) & (positions[r] < len(example["inputs"]))
+            asked = np.flatnonzero((segments[r] > 0) & ~given[r])
+            places[r, : len(asked)] = asked
+        there = np.maximum(places, 0)
+        before = np.take_along_axis(positions, there, axis=1)
+        return {
+            "encoder_inputs": inputs,
+            "encoder_segments": segments,
+            "encoder_mask": given[:, None, :] | (positions[:, None, :] < positions[:, :, None]),
+            "encoder_targets": places,
+            "targets": np.take_along_axis(inputs, there, axis=1) * (places >= 0),
+            "loss_weights": ((places >= 0) & (before > 0)).astype(np.float32),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelConverter:
     """`inputs` with their `types` to the encoder, one example a row; `targets` and `loss_weights` as they are, one or
     several of a row.
@@ -181,7 +224,7 @@ class LabelConverter:
         return batch
 
 
-Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter | LabelConverter
+Converter = EncoderDecoderConverter | DecoderConverter | EncoderConverter | AskingConverter | LabelConverter
 
 
 def shift_right(targets: np.ndarray, segments: np.ndarray, start_id: int) -> np.ndarray:

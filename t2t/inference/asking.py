@@ -27,24 +27,31 @@ class Asked(Cache):
     newest: jax.Array | None = None
 
 
-def begin(model: nn.Module, variables: Any, prompt: jax.Array, length: int) -> tuple[jax.Array, Asked]:
-    """Prompts int [b p], whose padding is read like the rest → the logits [b v] of the first of `length` tokens to
-    generate, and what is kept."""
+def begin(
+    model: nn.Module, variables: Any, prompt: jax.Array, segments: jax.Array, length: int
+) -> tuple[jax.Array, Asked]:
+    """Prompts and their segments, 0 on padding on the left, int [b p] → the logits [b v] of the first of `length`
+    tokens to generate, and what is kept."""
     empty = init_cache(model.config, len(prompt), prompt.shape[1] + length + 1)
-    return _ask(model, variables, prompt, Asked(**{f.name: getattr(empty, f.name) for f in dataclasses.fields(empty)}))
+    kept = Asked(**{f.name: getattr(empty, f.name) for f in dataclasses.fields(empty)})
+    return _ask(model, variables, prompt, segments, kept)
 
 
 def step(model: nn.Module, variables: Any, tokens: jax.Array, kept: Asked) -> tuple[jax.Array, Asked]:
     """tokens int [b] that were generated → the logits [b v] of those after them."""
-    return _ask(model, variables, jnp.stack([kept.newest, tokens], axis=1), kept)
+    tokens = jnp.stack([kept.newest, tokens], axis=1)
+    return _ask(model, variables, tokens, jnp.ones_like(tokens), kept)
 
 
-def _ask(model: nn.Module, variables: Any, tokens: jax.Array, kept: Asked) -> tuple[jax.Array, Asked]:
-    """tokens int [b n] after what is kept → the logits [b v] of the token after them."""
+def _ask(
+    model: nn.Module, variables: Any, tokens: jax.Array, segments: jax.Array, kept: Asked
+) -> tuple[jax.Array, Asked]:
+    """Tokens and segments, int [b n], after what is kept → the logits [b v] of the token after them."""
     b, n = tokens.shape
     place = jnp.zeros((b, 1), tokens.dtype)  # where the query stands: no other looks there
     batch = {
         "encoder_inputs": jnp.concatenate([tokens, place], axis=1),
+        "encoder_segments": jnp.concatenate([segments, jnp.ones_like(place)], axis=1),
         "encoder_mask": jnp.broadcast_to(jnp.arange(n + 1) < n, (b, n + 1, n + 1)),
         "encoder_targets": jnp.full((b, 1), n, jnp.int32),
     }

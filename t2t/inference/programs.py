@@ -36,7 +36,8 @@ def decode_batch(
       batch: `encoder_inputs`, `encoder_segments` [b m], or `encoder_pixels` [b height width c]; `decoder_inputs`,
         `decoder_segments` [b p], what the decoder begins with, padded on the left, which an encoder-decoder does
         without: it begins with its start id; and of a decoder-only model `decoder_prefix` where it was trained with
-        one.
+        one. An encoder that goes on with texts (`ModelConfig.goes_on`) has its prompts there too; `encoder_segments`
+        say what of them it reads, if that is not all but padding.
       row_ids: int [b], which example each row is; sampling draws by them.
       eos_id: what ends a text, or several such ids.
 
@@ -48,7 +49,8 @@ def decode_batch(
     variables = {"params": cast_matrices(params, config.compute_dtype)}
     prompt = _prompt(config, batch)
     if config.query_stream:
-        first, cache = asking.begin(model, variables, prompt["decoder_inputs"], decode.max_length)
+        read = batch.get("encoder_segments", prompt["decoder_segments"])
+        first, cache = asking.begin(model, variables, prompt["decoder_inputs"], read, decode.max_length)
     else:
         first, cache = _prefill(model, variables, batch | prompt, decode.max_length)
     process = processor(decode, eos_ids, prompt["decoder_inputs"], prompt["decoder_segments"] > 0)

@@ -8,7 +8,7 @@ import numpy as np
 from flax import linen as nn
 
 from t2t.config import build as build_config
-from t2t.data.converters import Converter, EncoderDecoderConverter
+from t2t.data.converters import AskingConverter, Converter, EncoderDecoderConverter
 from t2t.data.loader import evaluation_batches
 from t2t.errors import DataError
 from t2t.inference.config import DecodeConfig
@@ -26,8 +26,9 @@ class TextModel(Trained):
     Attributes:
       targets_length: the limit it was trained with; longer targets are cut, and it is said.
       prefix_attention: of decoder-only models: whether prompts see each other both ways.
-      continues: of decoder-only models: whether they learned from text without inputs. A prompt is then the beginning
-        of a text: no end of sequence after it, read in one direction, and of a long one the last tokens are kept.
+      continues: of models that go on with texts (`ModelConfig.goes_on`): whether they learned from text without
+        inputs. A prompt is then the beginning of a text: no end of sequence after it, read in one direction by a
+        decoder, and of a long one the last tokens are kept.
       consecutive: whether it learned from consecutive segments of `targets_length` tokens.
       decode: how to generate when nothing else is said.
     """
@@ -86,9 +87,9 @@ class TextModel(Trained):
         self, examples: Sequence[Mapping[str, Any]], decode: DecodeConfig, progress: Progress = lambda done, total: None
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
-        if self.config.architecture == "encoder":
+        if self.config.architecture == "encoder" and not self.config.goes_on:
             raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
-        if self.config.start_id is None and not all(len(e["inputs"]) for e in examples):
+        if self._start_id is None and not all(len(e["inputs"]) for e in examples):
             raise DataError("A model without a start_id begins with the text itself: found an empty prompt.")
         model, results = build_model(decode.of(self.config)), [None] * len(examples)
         prompts = [{"inputs": e["inputs"], "targets": np.zeros(0, np.int32)} for e in examples]
@@ -181,11 +182,18 @@ class TextModel(Trained):
 
     def converter(self) -> Converter:
         """Examples into batches for this architecture."""
+        if self.config.architecture == "encoder" and self.continues:
+            return AskingConverter(inputs_length=self.inputs_length, targets_length=self.targets_length)
         return make_converter(self.config, self.inputs_length, self.targets_length, self._prompt_both_ways)
 
     @property
     def _prompt_both_ways(self) -> bool:
         return self.prefix_attention and not self.continues
+
+    @property
+    def _start_id(self) -> int | None:
+        """What stands before prompts that are gone on with: nothing before an encoder's."""
+        return None if self.config.architecture == "encoder" else self.config.start_id
 
     def _decode_config(self, changes: Mapping[str, Any]) -> DecodeConfig:
         changes = dict(changes)
@@ -221,7 +229,7 @@ class TextModel(Trained):
         inputs, segments = batch["encoder_inputs"], batch["encoder_segments"]
         if self.config.architecture == "encoder-decoder":
             return {"encoder_inputs": inputs, "encoder_segments": segments}
-        return left_padded(inputs, segments, both_ways=self._prompt_both_ways, start_id=self.config.start_id)
+        return left_padded(inputs, segments, both_ways=self._prompt_both_ways, start_id=self._start_id)
 
     def _too_long(self, count: int) -> None:
         self.report(

@@ -1,6 +1,7 @@
 """Whole models from one set of layers: encoder, decoder and encoder-decoder."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -78,9 +79,14 @@ def dummy_batch(config: ModelConfig, batch: int = 1, length: int = 8) -> dict[st
 
 def abstract_params(config: ModelConfig) -> Any:
     """The parameters' shapes and logical axis names (boxed), without allocating any."""
+    return jax.tree.map(lambda leaf: leaf, _abstract_params(config))  # a tree of the caller's own
+
+
+@functools.lru_cache(maxsize=64)
+def _abstract_params(config: ModelConfig) -> Any:
     if config.stacking == "unrolled" and not any(layers.sharing for layers in config.stacks.values()):
         # Scanned layers are traced once, however many there are.
-        return to_unrolled(abstract_params(dataclasses.replace(config, stacking="scanned")), shape_of_one)
+        return to_unrolled(_abstract_params(dataclasses.replace(config, stacking="scanned")), shape_of_one)
     return jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Literal, NamedTuple
 
-from t2t.attention import AttentionConfig, Dense, Mechanism
+from t2t.attention import AttentionConfig, Dense, Mechanism, XLNet
 from t2t.errors import ConfigError
 from t2t.layers.adaptive import Adaptive
 from t2t.layers.config import Activation, LayerConfig, cycle
@@ -147,6 +147,13 @@ class ModelConfig(LayerConfig):
                 "query_stream is of architecture 'encoder', with positions 'none', 'learned' or 'sinusoidal'; found "
                 f"'{self.architecture}' and '{self.positions}': make it False."
             )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether texts are gone on with: by a decoder, or an encoder that asks for the next token
+        (`t2t.inference.asking`)."""
+        asks = self.query_stream and all(isinstance(mechanism, XLNet) for mechanism in self.encoder_mechanisms)
+        return self.architecture == "decoder" or asks
 
     @property
     def gives_number(self) -> bool:

@@ -45,13 +45,13 @@ class Generation(Pipeline):
 
     def generated(self, rows: Sequence[EncodedText], arguments: Arguments) -> list[list[list[int]]]:
         """The new ids of each row up to the end of sequence, a list for each of its sequences."""
-        settings, decoder = self.settings(arguments), self.model.config.architecture == "decoder"
+        settings, goes_on = self.settings(arguments), self.model.config.goes_on
         results: list[Any] = [None] * len(rows)
         for number, (length, chosen) in enumerate(self.batches([self._length(len(row), settings) for row in rows])):
-            given = padded([rows[i] for i in filled(chosen, self.batch_size)], length, self.pad_id, left=decoder)
+            given = padded([rows[i] for i in filled(chosen, self.batch_size)], length, self.pad_id, left=goes_on)
             del given["token_type_ids"]
             found = self.model.generate_ids(**given, **self.drawn(arguments, settings, number))
-            found = found[:, length if decoder else 1 :]
+            found = found[:, length if goes_on else 1 :]
             found = found.reshape(len(given["input_ids"]), -1, found.shape[1])
             for place, i in enumerate(chosen):
                 results[i] = [ended(ids, settings["eos_token_id"]) for ids in found[place]]
@@ -65,10 +65,12 @@ class Generation(Pipeline):
         """The length that a row is padded to.
 
         Limits of the whole length count a decoder's prompt with its padding: where there are any, only prompts of one
-        length go together.
+        length go together; likewise where padding is read like the rest.
         """
-        if self.model.config.architecture != "decoder":
+        if not self.model.config.goes_on:
             return padded_length(length, self.positions)
+        if self.model.config.query_stream:
+            return length
         new, whole = settings["max_new_tokens"], settings["max_length"] if settings["max_new_tokens"] is None else None
         if whole or (settings["min_length"] and settings["min_new_tokens"] is None):
             return length

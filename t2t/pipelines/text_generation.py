@@ -6,6 +6,7 @@ from typing import Any
 from t2t.data.vocabulary import EncodedText
 from t2t.errors import DataError
 from t2t.pipelines.generation import Arguments, Generation
+from t2t.pretrained import Pretrained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,10 @@ class TextGeneration(Generation):
 
     Options = TextGenerationOptions
     architectures = ("decoder",)
+
+    @classmethod
+    def fits(cls, model: Pretrained) -> bool:
+        return model.config.goes_on and cls.output in model.config.outputs
 
     def run(self, inputs: list[str], options: tuple[TextGenerationOptions, Arguments]) -> list[list[dict[str, Any]]]:
         own, arguments = options

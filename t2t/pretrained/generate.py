@@ -60,7 +60,7 @@ def generate_ids(
       ConfigError: an argument that is not here, or a value that cannot be.
       DataError: no inputs, ids that the model does not know, prompts padded on the right, or no room for a new token.
     """
-    if config.architecture == "encoder" and not config.query_stream:
+    if config.architecture == "encoder" and not config.goes_on:
         raise DataError("generate_ids: an encoder does not generate text: use a decoder or an encoder-decoder.")
     if "vocabulary" not in config.outputs:
         raise DataError(
@@ -155,7 +155,9 @@ def _prompts(settings: Mapping[str, Any], config: ModelConfig, given: Any, mask:
         told = pad_id is not None and pad_id not in settings["eos_token_id"]
         mask = tokens != pad_id if told else np.ones_like(tokens)
     mask = np.asarray(mask, np.int32)
-    if not config.query_stream and not mask[:, -1].all():  # XLNet reads padding like the rest
+    if config.query_stream:  # XLNet reads padding like the rest
+        return {"decoder_inputs": tokens, "decoder_segments": mask, "encoder_segments": np.ones_like(mask)}
+    if not mask[:, -1].all():
         raise DataError("generate_ids: prompts are padded on the left, found padding at the end of some.")
     return {"decoder_inputs": tokens, "decoder_segments": mask}
 

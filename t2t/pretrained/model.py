@@ -105,15 +105,9 @@ class Pretrained:
         mems, _ = self._mems(arguments)
         features, labels = features_of(arguments, self.config, self.family, self.values)
         memory = self._memory(mems, features)
-
-        def loss(params):
-            found, _ = _outputs(self.module, params, features, memory)
-            value = loss_of(found, labels, features, self.config, self._problem)
-            if value is None:
-                raise DataError("loss_and_gradients needs labels: give labels=…, or what else the model learns from.")
-            return value
-
-        value, gradients = jax.jit(jax.value_and_grad(loss))(self.params)
+        value, gradients = _loss_and_gradients(
+            self.params, features, labels, memory, model=self.module, problem=self._problem
+        )
         return float(value), folders.named(self.config, gradients, self.family)
 
     def generate_ids(self, **arguments: Any) -> np.ndarray:
@@ -190,6 +184,20 @@ def _forward(params: Any, features: Any, memory: Any, *, model: nn.Module, keep:
     found, kept = _outputs(model, params, features, memory, ["intermediates"] if keep else [])
     found.pop("memory", None)  # those that transformers gives are what layers were given
     return found, kept.get("intermediates")
+
+
+@functools.partial(jax.jit, static_argnames=("model", "problem"))
+def _loss_and_gradients(
+    params: Any, features: Any, labels: Any, memory: Any, *, model: nn.Module, problem: str | None
+) -> tuple[jax.Array, Any]:
+    def loss(params):
+        found, _ = _outputs(model, params, features, memory)
+        value = loss_of(found, labels, features, model.config, problem)
+        if value is None:
+            raise DataError("loss_and_gradients needs labels: give labels=…, or what else the model learns from.")
+        return value
+
+    return jax.value_and_grad(loss)(params)
 
 
 def _outputs(model: nn.Module, params: Any, features: Any, memory: Any, mutable: Any = ()) -> tuple[dict, Any]:

@@ -18,12 +18,16 @@ UNLIMITED = 512  # tokens of an input, where positions set no limit
 
 
 def text_model(model: "Pretrained") -> TextModel:
-    """The model with its tokenizer, decoding as the folder says; prompts of a decoder are gone on with."""
-    config, alone = model.config, model.config.architecture == "decoder"
+    """The model with its tokenizer, decoding as the folder says; prompts are gone on with where there is no decoder
+    beside the encoder."""
+    config, alone = model.config, model.config.goes_on
     limited = config.positions in ("learned", "sinusoidal")
     longest = config.max_length if limited else UNLIMITED
     decode = decode_config(settings_of(model.generation or model.values, {}), config, 1)
     decode = dataclasses.replace(decode, num_return_sequences=None)  # `generate_all` gives all
+    if alone and config.query_stream:  # how much is reused is of training by segments: a text is remembered whole
+        whole = tuple(dataclasses.replace(mechanism, reuse=None) for mechanism in config.encoder_mechanisms)
+        decode = dataclasses.replace(decode, attention=whole)
     new = min(decode.max_length, longest // 2) if alone else longest
     return TextModel(
         config=config,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t2t.data.converters import DecoderConverter, EncoderConverter, EncoderDecoderConverter
+from t2t.data.converters import AskingConverter, DecoderConverter, EncoderConverter, EncoderDecoderConverter
 from t2t.data.packing import Packer
 
 
@@ -50,6 +50,27 @@ def test_an_encoder_decoder_may_begin_with_another_token():
     )
     assert batch["decoder_inputs"].tolist() == [[2, 3, 9, 2, 4, 0, 0]]
     assert batch["targets"].tolist() == [[3, 9, 1, 4, 1, 0, 0]]
+
+
+def test_an_encoder_is_asked_for_its_targets():
+    batch = AskingConverter(inputs_length=4, targets_length=5)(
+        [[example([7, 8], [3, 9]), example([], [4, 1])], [example([5], [6])]], (7, 5)
+    )
+    assert batch["encoder_inputs"].tolist() == [[7, 8, 3, 9, 4, 1, 0], [5, 6, 0, 0, 0, 0, 0]]
+    assert batch["encoder_segments"].tolist() == [[1, 1, 1, 1, 2, 2, 0], [1, 1, 0, 0, 0, 0, 0]]
+    assert batch["encoder_targets"].tolist() == [[2, 3, 4, 5, -1], [1, -1, -1, -1, -1]]
+    assert batch["targets"].tolist() == [[3, 9, 4, 1, 0], [6, 0, 0, 0, 0]]
+    assert batch["loss_weights"].tolist() == [[1, 1, 0, 1, 0], [1, 0, 0, 0, 0]]  # nothing is before the 4
+    first = [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]  # of the first example: inputs see each other
+    assert batch["encoder_mask"][0, :4, :4].astype(int).tolist() == first
+
+
+def test_what_is_asked_of_is_cut_to_the_whole():
+    converter = AskingConverter(inputs_length=3, targets_length=2)
+    assert converter.limits == (5, 5)
+    assert converter.sizes(example([1, 2, 3, 4], [5, 6])) == (6, 2)
+    cut = converter.trim(example([1, 2, 3, 4], [5, 6]), converter.limits)
+    assert [len(cut["inputs"]), len(cut["targets"])] == [3, 2]
 
 
 def test_a_decoder_may_begin_with_another_token():

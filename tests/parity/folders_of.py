@@ -9,14 +9,11 @@ HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForMultipleChoi
 
 
 def stackings(case) -> tuple[str, ...]:
-    """The ways of stacking layers: of heads one, for what comes after the layers does not know of it; nor can layers be
-    scanned that share several sets of parameters."""
-    if (
-        case.class_name.endswith(HEADS)
-        or case.settings.get("num_hidden_groups", 1) * case.settings.get("inner_group_num", 1) > 1
-    ):
+    """The ways of stacking layers: of heads one, the sooner compiled, for what comes after the layers does not know of
+    it; nor can layers be scanned that share several sets of parameters."""
+    if case.settings.get("num_hidden_groups", 1) * case.settings.get("inner_group_num", 1) > 1:
         return ("unrolled",)
-    return ("unrolled", "scanned")
+    return ("scanned",) if case.class_name.endswith(HEADS) else ("unrolled", "scanned")
 
 
 def golden(name: str) -> pathlib.Path:
