@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import math
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from t2t.models import ModelConfig, abstract_params, by_path, cast_matrices, dra
 
 Shardings = Callable[[Any], Any]  # of the boxed shapes of parameters → their shardings
 ALIGNMENT = 64  # bytes
-READERS = 2  # tensors that are read, turned and put at once
+READERS = min(max(os.cpu_count() or 1, 2), 8)  # tensors that are read, turned and put at once
 
 
 @dataclasses.dataclass(frozen=True)

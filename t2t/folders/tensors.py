@@ -1,18 +1,31 @@
-"""The tensors of a folder: one safetensors file, or several with an index; read one at a time."""
+"""The tensors of a folder: one safetensors file, or several with an index; read one at a time.
+
+The library judges whether a file is whole and its header true. Tensors are then read by their places in it, for the
+library copies each twice, and holds all other threads up meanwhile.
+"""
 
 import json
+import math
 import os
 import pathlib
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from t2t.errors import CheckpointError
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+DTYPES = {  # of floating point; what else a file holds is no parameter
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
+}  # fmt: skip
+AHEAD = 2  # files
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of BERT's first folders
+
+
+Header = dict[str, tuple[str, tuple[int, ...], int]]  # tensor → its dtype, shape, and first byte in the file
 
 
 class Tensors(Mapping[str, np.ndarray]):
@@ -25,19 +38,28 @@ class Tensors(Mapping[str, np.ndarray]):
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
+        self._headers: dict[str, Header] = {}
         if (folder / INDEX).is_file():
             self._files = self._indexed(json_of(folder / INDEX))
         elif (folder / FILE).is_file():
-            self._files = dict.fromkeys(self._open(FILE).keys(), FILE)
+            self._files = dict.fromkeys(self._open(FILE), FILE)
         else:
             raise CheckpointError(_nothing(folder))
         self._stored = {_renamed(name): name for name in self._files}
         self._files = {_renamed(name): file for name, file in self._files.items()}
-        self._opened: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._order, self._asked = sorted(set(self._files.values())), set()
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._handle(name).get_tensor(self._stored[name])
+        file, stored = self._files[name], self._stored[name]
+        self._will_need(self._order[self._order.index(file) :][: AHEAD + 1])
+        kind, shape, start = self._headers[file][stored]
+        if kind not in DTYPES:
+            raise CheckpointError(f"{self.folder / file}: {stored} is of {kind}: expected one of {', '.join(DTYPES)}.")
+        count = math.prod(shape)
+        found = np.fromfile(self.folder / file, DTYPES[kind], count, offset=start)
+        if len(found) < count:
+            raise CheckpointError(f"{self.folder / file} became shorter while it was read: fetch it again.")
+        return found.reshape(shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -47,39 +69,43 @@ class Tensors(Mapping[str, np.ndarray]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor, which is not read."""
-        return tuple(self._handle(name).get_slice(self._stored[name]).get_shape())
+        return self._headers[self._files[name]][self._stored[name]][1]
 
     def file(self, name: str) -> str:
         """The name of the file that a tensor is in."""
         return self._files[name]
 
-    def read_ahead(self, file: str | None = None) -> None:
-        """Asks the system, where it can be asked, for what comes after a file, or for the first, while other work goes
-        on."""
-        order = sorted(set(self._files.values()))
-        following = order[order.index(file) + 1 :] if file else order
-        if following and hasattr(os, "posix_fadvise"):
-            with open(self.folder / following[0], "rb") as opened:
+    def read_ahead(self) -> None:
+        """Asks the system, where it can be asked, for the first files, while other work goes on."""
+        self._will_need(self._order[:AHEAD])
+
+    def _will_need(self, files: list[str]) -> None:
+        """Asks for files, once for each."""
+        for file in set(files) - self._asked if hasattr(os, "posix_fadvise") else ():
+            self._asked.add(file)
+            with open(self.folder / file, "rb") as opened:
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
-    def _handle(self, name: str) -> Any:
-        file = self._files[name]
-        with self._lock:
-            if file not in self._opened:
-                self._opened = {file: self._open(file)}  # one at a time: files are mapped, not read
-                self.read_ahead(file)
-            return self._opened[file]
-
-    def _open(self, file: str) -> Any:
+    def _open(self, file: str) -> Header:
+        """Reads the header of a file."""
         import safetensors
 
         path = self.folder / file
         if not path.is_file():
             raise CheckpointError(f"{self.folder / INDEX} names {file}, which is not there: fetch the whole folder.")
         try:
-            return safetensors.safe_open(str(path), framework="numpy")
+            with safetensors.safe_open(str(path), framework="numpy"):
+                pass
         except (safetensors.SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} is no whole safetensors file ({error}): fetch it again.") from None
+        with path.open("rb") as opened:
+            size = int.from_bytes(opened.read(8), "little")
+            said = json.loads(opened.read(size))
+        said.pop("__metadata__", None)
+        self._headers[file] = {
+            name: (of["dtype"], tuple(of["shape"]), 8 + size + of["data_offsets"][0]) for name, of in said.items()
+        }
+        return self._headers[file]
 
     def _indexed(self, index: Mapping[str, Any]) -> dict[str, str]:
         path, files = self.folder / INDEX, index.get("weight_map")
@@ -88,7 +114,7 @@ class Tensors(Mapping[str, np.ndarray]):
         for file in set(files.values()):
             if pathlib.PurePath(file).name != file:
                 raise CheckpointError(f"{path} names the file '{file}', which is not in the folder: it is not opened.")
-        inside = {file: set(self._open(file).keys()) for file in sorted(set(files.values()))}
+        inside = {file: set(self._open(file)) for file in sorted(set(files.values()))}
         lost = sorted(name for name, file in files.items() if name not in inside[file])
         if lost:
             raise CheckpointError(f"{path} names tensors that are not in their files: {', '.join(lost[:10])}.")
