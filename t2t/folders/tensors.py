@@ -17,14 +17,9 @@ import numpy as np
 from t2t.errors import CheckpointError
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
-DTYPES = {  # of floating point; what else a file holds is no parameter
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
-    "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
-}  # fmt: skip
+DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 AHEAD = 2  # files
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of BERT's first folders
-
-
 Header = dict[str, tuple[str, tuple[int, ...], int]]  # tensor → its dtype, shape, and first byte in the file
 
 
@@ -54,7 +49,10 @@ class Tensors(Mapping[str, np.ndarray]):
         self._will_need(self._order[self._order.index(file) :][: AHEAD + 1])
         kind, shape, start = self._headers[file][stored]
         if kind not in DTYPES:
-            raise CheckpointError(f"{self.folder / file}: {stored} is of {kind}: expected one of {', '.join(DTYPES)}.")
+            raise CheckpointError(
+                f"{self.folder / file}: {stored} is of {kind}, expected one of {', '.join(DTYPES)}: convert it, or "
+                "take a folder that is not quantised."
+            )
         count = math.prod(shape)
         found = np.fromfile(self.folder / file, DTYPES[kind], count, offset=start)
         if len(found) < count:

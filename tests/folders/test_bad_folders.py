@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 from family_of import PUBLIC_SIZES, family_of
@@ -58,6 +59,23 @@ def test_what_is_not_here_is_refused(folder):
     refused(folder, "add_cross_attention True is not supported, only False", ConfigError)
     (folder / "config.json").write_text('{"model_type": "gpt2", "n_embd": 16}', encoding="utf-8")
     refused(folder, "config.json of a 'gpt2' lacks vocab_size, n_positions, n_layer, n_head", ConfigError)
+
+
+def test_numbers_that_are_no_parameters(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["transformer.wpe.weight"] = tensors["transformer.wpe.weight"].astype(np.int8)
+    save_file(tensors, folder / "model.safetensors")
+    refused(folder, r"transformer.wpe.weight is of I8, expected one of F64, F32, F16, BF16: convert it")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, ml_dtypes.bfloat16])
+def test_other_precisions_are_read_as_they_are(folder, dtype):
+    narrow = {name: array.astype(dtype) for name, array in load_file(folder / "model.safetensors").items()}
+    save_file(narrow, folder / "model.safetensors")
+    found = folders.load(folder).params["decoder"]["layer_1"]["feed_forward"]["out"]["kernel"]
+    expected = narrow["transformer.h.1.mlp.c_proj.weight"].astype(np.float32)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.float32
 
 
 def test_tensors_that_are_not_the_configs_are_all_told_at_once(folder):
