@@ -136,7 +136,7 @@ class Pretrained:
         return label_model(self)
 
     def generate(self, texts: Sequence[str], **options: Any) -> list[str]:
-        """An answer to each text, or of a decoder (and XLNet) how it goes on; see `TextModel.generate` for the options."""
+        """An answer to each text, or how it goes on (by a decoder, and XLNet); for options see `TextModel.generate`."""
         return self.text.generate(texts, **options)
 
     def generate_all(self, texts: Sequence[str], **options: Any) -> list[list[tuple[str, float]]]:
