@@ -79,8 +79,7 @@ class DecoderConverter:
         return (max(len(self._whole(example)) - 1, 0),)
 
     def trim(self, example: Example, limits: Sequence[int]) -> Example:
-        inputs = _cut(example["inputs"], max(limits[0] - len(example["targets"]), 0))
-        return {**example, "inputs": inputs, "targets": _cut(example["targets"], limits[0] - len(inputs))}
+        return _cut_whole(example, limits[0])
 
     def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
         whole = [[self._whole(e) for e in row] for row in rows]
@@ -159,8 +158,7 @@ class AskingConverter:
         return len(example["inputs"]) + len(example["targets"]), len(example["targets"])
 
     def trim(self, example: Example, limits: Sequence[int]) -> Example:
-        inputs = _cut(example["inputs"], max(limits[0] - len(example["targets"]), 0))
-        return {**example, "inputs": inputs, "targets": _cut(example["targets"], limits[0] - len(inputs))}
+        return _cut_whole(example, limits[0])
 
     def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
         whole = [[{"all": np.concatenate([e["inputs"], e["targets"]])} for e in row] for row in rows]
@@ -239,6 +237,12 @@ def _cut(tokens: Sequence[int], limit: int) -> np.ndarray:
     if len(tokens) <= limit:
         return tokens
     return np.concatenate([tokens[: limit - 1], tokens[-1:]]) if limit > 0 else tokens[:0]
+
+
+def _cut_whole(example: Example, limit: int) -> Example:
+    """The example with inputs and targets, one after the other, cut to a limit: inputs first."""
+    inputs = _cut(example["inputs"], max(limit - len(example["targets"]), 0))
+    return {**example, "inputs": inputs, "targets": _cut(example["targets"], limit - len(inputs))}
 
 
 def _lay_out(rows: Sequence[Row], name: str, length: int, dtype: Any = np.int32) -> tuple[np.ndarray, ...]:

@@ -89,6 +89,8 @@ class TextModel(Trained):
         """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
         if self.config.architecture == "encoder" and not self.config.goes_on:
             raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
+        if "vocabulary" not in self.config.outputs:
+            raise DataError(f"This model has no logits over the vocabulary, its outputs are {self.config.outputs}.")
         if self._start_id is None and not all(len(e["inputs"]) for e in examples):
             raise DataError("A model without a start_id begins with the text itself: found an empty prompt.")
         model, results = build_model(decode.of(self.config)), [None] * len(examples)

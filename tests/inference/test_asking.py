@@ -80,5 +80,9 @@ def test_an_encoder_without_queries_does_not_generate():
 
 @pytest.mark.parametrize("name", ["xlnet_classes", "gpt2_classes"])
 def test_a_model_without_logits_over_the_vocabulary_does_not_generate(name):
-    with pytest.raises(DataError, match=r"no logits over the vocabulary, its outputs are \('sequence',\)"):
-        pretrained.load(GOLDEN / name).generate_ids(input_ids=PROMPTS)
+    model, told = pretrained.load(GOLDEN / name), r"no logits over the vocabulary, its outputs are \('sequence',\)"
+    model.vocabulary = ByteVocabulary()
+    with pytest.raises(DataError, match=told):
+        model.generate_ids(input_ids=PROMPTS)
+    with pytest.raises(DataError, match=told):
+        model.generate(["a"])
