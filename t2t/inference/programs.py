@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from t2t.errors import DataError
 from t2t.inference import asking
 from t2t.inference.beam import beam_search
 from t2t.inference.config import DecodeConfig
@@ -18,6 +19,16 @@ from t2t.inference.processors import processor
 from t2t.inference.sampling import choose_greedily, generate, sampler
 from t2t.models import ModelConfig, cast_matrices, first, init_cache, reorder_beams, repeat
 from t2t.models.inputs import feature_of
+
+
+def check_generates(config: ModelConfig) -> None:
+    """DataError for a model that generates no text: an encoder that does not go on with one, or no logits."""
+    if config.architecture == "encoder" and not config.goes_on:
+        raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
+    if "vocabulary" not in config.outputs:
+        raise DataError(
+            f"This model has no logits over the vocabulary, its outputs are {config.outputs}: load a language model."
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))

@@ -14,7 +14,7 @@ from t2t.errors import DataError
 from t2t.inference.config import DecodeConfig
 from t2t.inference.consecutive import score_documents
 from t2t.inference.layout import buckets_up_to, left_padded, make_converter
-from t2t.inference.programs import decode_batch, score_batch
+from t2t.inference.programs import check_generates, decode_batch, score_batch
 from t2t.inference.trained import Progress, Trained, fetch
 from t2t.models import build as build_model
 
@@ -87,10 +87,7 @@ class TextModel(Trained):
         self, examples: Sequence[Mapping[str, Any]], decode: DecodeConfig, progress: Progress = lambda done, total: None
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Tokens [beams n] and scores [beams] for each tokenised example, whose targets are not read."""
-        if self.config.architecture == "encoder" and not self.config.goes_on:
-            raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
-        if "vocabulary" not in self.config.outputs:
-            raise DataError(f"This model has no logits over the vocabulary, its outputs are {self.config.outputs}.")
+        check_generates(self.config)
         if self._start_id is None and not all(len(e["inputs"]) for e in examples):
             raise DataError("A model without a start_id begins with the text itself: found an empty prompt.")
         model, results = build_model(decode.of(self.config)), [None] * len(examples)

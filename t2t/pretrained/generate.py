@@ -9,7 +9,7 @@ import numpy as np
 from t2t.errors import ConfigError, DataError, unknown
 from t2t.inference import DecodeConfig
 from t2t.inference.beam import NEVER
-from t2t.inference.programs import decode_batch
+from t2t.inference.programs import check_generates, decode_batch
 from t2t.models import ModelConfig
 from t2t.models import build as build_model
 
@@ -60,13 +60,7 @@ def generate_ids(
       ConfigError: an argument that is not here, or a value that cannot be.
       DataError: no inputs, ids that the model does not know, prompts padded on the right, or no room for a new token.
     """
-    if config.architecture == "encoder" and not config.goes_on:
-        raise DataError("generate_ids: an encoder does not generate text: use a decoder or an encoder-decoder.")
-    if "vocabulary" not in config.outputs:
-        raise DataError(
-            f"generate_ids: this model has no logits over the vocabulary, its outputs are {config.outputs}: load a "
-            "folder of a language model."
-        )
+    check_generates(config)
     settings = settings_of(values, arguments)
     if config.architecture != "encoder-decoder":
         batch = _prompts(settings, config, input_ids, attention_mask)

@@ -74,7 +74,7 @@ def test_scores_are_those_of_queries_one_by_one(writer):
 
 
 def test_an_encoder_without_queries_does_not_generate():
-    with pytest.raises(DataError, match="an encoder does not generate text"):
+    with pytest.raises(DataError, match="An encoder does not generate text"):
         pretrained.load(GOLDEN / "bert").generate_ids(input_ids=PROMPTS)
 
 

@@ -128,7 +128,7 @@ def test_settings_are_of_the_arguments_then_of_the_folder_then_of_its_decoder():
 
 
 def test_an_encoder_does_not_generate():
-    with pytest.raises(DataError, match="an encoder does not generate text"):
+    with pytest.raises(DataError, match="An encoder does not generate text"):
         pretrained.load(GOLDEN / "bert").generate_ids(input_ids=[[3, 4]])
 
 
