@@ -95,7 +95,8 @@ def test_its_published_size(name):
     assert param_count(model) == pytest.approx(published, rel=0.012)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+# The larger of enwik8, shrunk, is the smaller one with other rates.
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "transformer_xl.enwik8:large"])
 def test_it_trains(name, data, tmp_path):
     overrides = SMALL | EXPERIMENTS[name][3]
     if "image" in name or "cifar" in name:

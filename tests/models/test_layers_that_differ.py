@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
+from drawn import params_of
 
 from t2t.attention import Dense, Sparse
 from t2t.errors import ConfigError
 from t2t.layers.positions import SMALL_BIAS, RelativeBias
-from t2t.models import ModelConfig, abstract_params, build, restack
+from t2t.models import ModelConfig, build, restack
 
 CONFIG = ModelConfig(
     architecture="encoder",
@@ -27,12 +27,6 @@ CONFIG = ModelConfig(
 )
 EACH = dataclasses.replace(CONFIG, relative_every_layer=True)
 BATCH = {"encoder_inputs": jnp.asarray(np.random.default_rng(1).integers(0, 19, (2, 9)), jnp.int32)}
-
-
-def params_of(config):
-    generator = np.random.default_rng(0)
-    shapes = nn.meta.unbox(abstract_params(config))
-    return jax.tree.map(lambda s: 0.4 * generator.normal(size=s.shape).astype(np.float32), shapes)
 
 
 def logits(config, params):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn import params_of
 from flax import linen as nn
 
 from t2t.attention import Dense, Linformer, Mechanism, Parameter, Sparse
@@ -72,11 +73,6 @@ SCANNED = dataclasses.replace(CONFIG, stacking="scanned")
 
 def shapes_of(config):
     return nn.meta.unbox(abstract_params(config))
-
-
-def params_of(config):
-    generator = np.random.default_rng(0)
-    return jax.tree.map(lambda s: 0.4 * generator.normal(size=s.shape).astype(np.float32), shapes_of(config))
 
 
 @pytest.fixture(scope="module")

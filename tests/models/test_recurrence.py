@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from drawn import params_of
 from flax import linen as nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "attention"))
@@ -43,12 +44,6 @@ EVERY = {
 }
 TOKENS = np.random.default_rng(0).integers(1, 37, (2, 12)).astype(np.int32)
 DOCUMENTS = np.stack([np.repeat([1, 2], [5, 7]), np.repeat([4, 5, 6], [1, 10, 1])]).astype(np.int32)
-
-
-def params_of(config, seed=0):
-    shapes = nn.meta.unbox(abstract_params(config))
-    keys = iter(jax.random.split(jax.random.key(seed), len(jax.tree.leaves(shapes))))
-    return jax.tree.map(lambda s: 0.4 * jax.random.normal(next(keys), s.shape), shapes)
 
 
 def batches(segments, length=4):

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
+from drawn import params_of
 
 from t2t.attention import Dense, Performer, XLNet
 from t2t.errors import ConfigError, DataError
-from t2t.models import ModelConfig, abstract_params, build, init_memory
+from t2t.models import ModelConfig, build, init_memory
 from t2t.models.mems import memory_of, mems_after
 
 BASE = ModelConfig(
@@ -27,12 +27,6 @@ TOKENS = GENERATOR.integers(1, 37, (2, 7)).astype(np.int32)
 ORDER = np.stack([GENERATOR.permutation(7) for _ in range(2)])
 MASK = (ORDER[:, :, None] > ORDER[:, None, :]).astype(np.int32)
 PLACES = np.array([[2, 5, 0], [6, 1, -1]], np.int32)
-
-
-def params_of(config):
-    shapes = nn.meta.unbox(abstract_params(config))
-    keys = iter(jax.random.split(jax.random.key(1), len(jax.tree.leaves(shapes))))
-    return jax.tree.map(lambda s: 0.4 * jax.random.normal(next(keys), s.shape), shapes)
 
 
 def states(config, params, **features):

@@ -92,10 +92,10 @@ def test_gradients(folder_of, name):
         assert_close(found[tensor], expected[tensor], tensor)
 
 
-def test_greedy_and_beam_outputs(folder_of, generating, stacking):
+def test_greedy_and_beam_outputs(folder_of, generating):
     name = generating
     folder = folder_of(name)
-    result, model = dict(np.load(folder / "results.npz")), pretrained.load(folder, stacking=stacking)
+    result, model = dict(np.load(folder / "results.npz")), pretrained.load(folder, stacking=stackings(CASES[name])[-1])
     if model.config.architecture == "decoder":
         prompts = {"decoder_inputs": result["prompts"], "decoder_segments": result["prompts_mask"]}
     else:

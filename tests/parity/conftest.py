@@ -10,13 +10,13 @@ def pytest_generate_tests(metafunc):
     cases = getattr(metafunc.module, "KIN", {})
     if not cases:
         return
-    generating = {name: case for name, case in cases.items() if case.generates}
-    for argument, chosen in (("name", cases), ("generating", generating)):
-        if argument in metafunc.fixturenames and "stacking" in metafunc.fixturenames:
-            both = [(name, stacking) for name, case in chosen.items() for stacking in stackings(case)]
-            metafunc.parametrize((argument, "stacking"), both)
-        elif argument in metafunc.fixturenames:
-            metafunc.parametrize(argument, list(chosen))
+    if "generating" in metafunc.fixturenames:
+        metafunc.parametrize("generating", [name for name, case in cases.items() if case.generates])
+    elif "stacking" in metafunc.fixturenames:
+        both = [(name, stacking) for name, case in cases.items() for stacking in stackings(case)]
+        metafunc.parametrize(("name", "stacking"), both)
+    elif "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", list(cases))
 
 
 @pytest.fixture(scope="module", params=["golden", pytest.param("live", marks=pytest.mark.pytorch)])

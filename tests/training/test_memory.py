@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
+from drawn import params_of
 from runs import MODEL, run_config
 
 from t2t.attention import Compressive, Dense, TransformerXL
@@ -16,7 +16,7 @@ from t2t.checkpoints import steps
 from t2t.data.consecutive import Rows, SegmentConverter
 from t2t.errors import ConfigError, DataError
 from t2t.inference import DecodeConfig, TextModel, evaluate
-from t2t.models import abstract_params, build, init_memory
+from t2t.models import build, init_memory
 from t2t.tasks import from_files
 from t2t.training import Interrupted, TrainConfig, train
 from t2t.training.distributed import Interruption
@@ -29,12 +29,6 @@ DECODER = dataclasses.replace(
 )
 SEGMENT = 8
 CONFIG = TrainConfig(clip_norm=0.0, batch_size=4)
-
-
-def params_of(config, seed=0):
-    shapes = nn.meta.unbox(abstract_params(config))
-    keys = iter(jax.random.split(jax.random.key(seed), len(jax.tree.leaves(shapes))))
-    return jax.tree.map(lambda s: 0.3 * jax.random.normal(next(keys), s.shape), shapes)
 
 
 def segments(length=SEGMENT, count=3, rows=4):
@@ -51,7 +45,7 @@ def segments(length=SEGMENT, count=3, rows=4):
 def run_steps(config, model, batches, rate=0.0, memory=True):
     transform = optax.sgd(rate)
     function = jax.jit(make_train_step(build(model), transform, lambda step: jnp.float32(rate), config))
-    state = new_state(params_of(model), transform, init_memory(model, 4) if memory else None)
+    state = new_state(params_of(model, 0.3), transform, init_memory(model, 4) if memory else None)
     found = []
     for batch in batches:
         state, metrics = function(state, batch)
@@ -71,11 +65,10 @@ def test_segments_with_a_memory_have_the_loss_of_one_long_pass(stacking):
 
 
 @pytest.mark.parametrize(
-    "attention",
-    [XL, Compressive(memory=8, compressed=4, rate=2), (XL, Dense())],
-    ids=lambda a: getattr(a, "name", "both"),
+    ("attention", "stacking"),
+    [(XL, "scanned"), (Compressive(memory=8, compressed=4, rate=2), "unrolled"), ((XL, Dense()), "scanned")],
+    ids=["transformer_xl", "compressive", "both"],
 )
-@pytest.mark.parametrize("stacking", ["unrolled", "scanned"])
 def test_microbatches_make_the_steps_of_whole_batches(attention, stacking):
     model = dataclasses.replace(DECODER, attention=attention, stacking=stacking)
     batches = segments()[0]

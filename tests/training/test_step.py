@@ -7,22 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
+from drawn import params_of
 from runs import MODEL
 
 from t2t.data.converters import DecoderConverter, EncoderDecoderConverter
-from t2t.models import abstract_params, build
+from t2t.models import build
 from t2t.training import AdamW, TrainConfig
 from t2t.training.step import make_train_step, new_state
 
 QUIET = dataclasses.replace(MODEL, dropout=0.0)
 RATE = 0.5
-
-
-def params_of(config, seed=0):
-    shapes = nn.meta.unbox(abstract_params(config))
-    keys = iter(jax.random.split(jax.random.key(seed), len(jax.tree.leaves(shapes))))
-    return jax.tree.map(lambda s: 0.3 * jax.random.normal(next(keys), s.shape), shapes)
 
 
 def examples(count, seed=0):
@@ -45,7 +39,7 @@ def step(config, batch, model=QUIET, params=None, transform=None, state=None):
     transform = transform or optax.sgd(RATE)
     function = jax.jit(make_train_step(build(model), transform, lambda step: jnp.float32(RATE), config))
     return function(
-        new_state(params_of(model) if params is None else params, transform) if state is None else state, batch
+        new_state(params_of(model, 0.3) if params is None else params, transform) if state is None else state, batch
     )
 
 
@@ -55,7 +49,7 @@ def assert_close(a, b, atol=1e-6):
 
 def moved(state):
     """How far the parameters went, as one vector."""
-    start = params_of(QUIET)
+    start = params_of(QUIET, 0.3)
     return np.concatenate([np.ravel(a - b) for a, b in zip(*map(jax.tree.leaves, (state.params, start)))])
 
 
@@ -70,9 +64,9 @@ def test_it_is_the_gradient_of_the_mean_over_tokens():
         logp = jnp.take_along_axis(jax.nn.log_softmax(logits), batch["targets"][..., None], -1)[..., 0]
         return -(logp * batch["loss_weights"]).sum() / batch["loss_weights"].sum()
 
-    loss, gradient = jax.value_and_grad(mean_loss)(params_of(QUIET))
+    loss, gradient = jax.value_and_grad(mean_loss)(params_of(QUIET, 0.3))
     state, metrics = step(CONFIG, batch)
-    assert_close(state.params, jax.tree.map(lambda p, g: p - RATE * g, params_of(QUIET), gradient))
+    assert_close(state.params, jax.tree.map(lambda p, g: p - RATE * g, params_of(QUIET, 0.3), gradient))
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-6)
     np.testing.assert_allclose(metrics["gradient_norm"], optax.tree.norm(gradient), rtol=1e-5)
     assert int(state.step) == 1
@@ -139,7 +133,7 @@ def test_dropout_is_a_function_of_seed_and_step():
 
     def after(seed, at):
         transform = optax.sgd(RATE)
-        state = dataclasses.replace(new_state(params_of(QUIET), transform), step=jnp.int32(at))
+        state = dataclasses.replace(new_state(params_of(QUIET, 0.3), transform), step=jnp.int32(at))
         return step(dataclasses.replace(CONFIG, seed=seed), batch, MODEL, state=state)[0]
 
     np.testing.assert_array_equal(moved(after(1, 5)), moved(after(1, 5)))
@@ -151,7 +145,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted():
     good = batch_of([[e] for e in examples(8)])
     bad = {**good, "loss_weights": good["loss_weights"] * np.float32(1e37)}
     transform = AdamW().transform(lambda step: 0.1)
-    start = new_state(params_of(QUIET), transform)
+    start = new_state(params_of(QUIET, 0.3), transform)
     state, metrics = step(CONFIG, bad, transform=transform, state=start)
     jax.tree.map(np.testing.assert_array_equal, (state.params, state.optimizer), (start.params, start.optimizer))
     state, metrics = step(CONFIG, bad, transform=transform, state=state)
