@@ -10,7 +10,7 @@ from flax import linen as nn
 from t2t.models import ModelConfig, abstract_params
 
 
-def params_of(config: ModelConfig, scale: float = 0.4) -> Any:
-    """Normal float32 parameters of a model, always the same; drawn by NumPy, for JAX would compile for each shape."""
-    generator, shapes = np.random.default_rng(0), nn.meta.unbox(abstract_params(config))
+def params_of(config: ModelConfig, scale: float = 0.4, seed: int = 0) -> Any:
+    """Normal float32 parameters of a model; drawn by NumPy, for JAX would compile for each shape."""
+    generator, shapes = np.random.default_rng(seed), nn.meta.unbox(abstract_params(config))
     return jax.tree.map(lambda s: jnp.asarray(scale * generator.normal(size=s.shape), jnp.float32), shapes)

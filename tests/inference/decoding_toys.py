@@ -6,9 +6,9 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
+from drawn import params_of
 
-from t2t.models import ModelConfig, build, dummy_batch
+from t2t.models import ModelConfig, build
 
 EOS = 1
 
@@ -118,14 +118,15 @@ def tiny(name: str, vocab_size: int = 11, seed: int = 0, **changes):
             "heads": 2,
             "mlp_width": 32,
             "max_length": 64,
-            "init": "normal",
-            "init_std": 0.4,
             **MODELS[name],
             **changes,
         }
     )
-    model = build(config)
-    return config, model, nn.meta.unbox(jax.jit(model.init)(jax.random.key(seed), dummy_batch(config))["params"])
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, p: p + 1 if path[-1].key == "scale" else p,  # else what tokens say is lost in the norms
+        params_of(config, seed=seed),
+    )
+    return config, build(config), params
 
 
 def prompts(seed: int, lengths, vocab_size: int = 11) -> list[np.ndarray]:

@@ -107,8 +107,8 @@ def test_cached_equals_uncached(name, method):
 )
 def test_padding_and_the_rest_of_the_batch_do_not_matter(name, method):
     _, model, params = tiny(name, seed=4)
-    rows = prompts(2, (4, 2, 6))
-    tokens, scores = run(model, params, batch_for(name, rows, 8), METHODS[method], row_ids=[10, 11, 12])
+    rows = prompts(2, (4, 2, 6, 3))
+    tokens, scores = run(model, params, batch_for(name, rows, 8), METHODS[method], row_ids=[10, 11, 12, 13])
     order = [2, 0]
     others, other_scores = run(
         model, params, batch_for(name, [rows[i] for i in order], 15), METHODS[method], row_ids=[10 + i for i in order]
@@ -129,7 +129,7 @@ def test_the_same_prompt_in_two_rows_is_drawn_twice():
 @pytest.mark.parametrize("name", ["t5", "gpt"])
 def test_beam_of_one_is_greedy(name):
     _, model, params = tiny(name, seed=6)
-    batch = batch_for(name, prompts(4, (3, 5, 2)), 6)
+    batch = batch_for(name, prompts(4, (3, 5, 2, 4)), 8)
     greedy, greedy_scores = run(model, params, batch, METHODS["greedy"])
     one, scores = run(model, params, batch, DecodeConfig(method="beam", beams=1, length_penalty=0.0, max_length=LENGTH))
     # One beam goes on where its rank is the second: where greedy ends, it may find something better, never worse.
@@ -141,12 +141,11 @@ def test_beam_of_one_is_greedy(name):
 
 def test_a_row_without_inputs_is_still_a_row():
     _, model, params = tiny("t5", seed=2)
-    tokens, scores = run(
-        model, params, batch_for("t5", [np.zeros(0, np.int32), *prompts(5, (3,))], 4), METHODS["greedy"]
-    )
+    empty, (row,) = np.zeros(0, np.int32), prompts(5, (3,))
+    tokens, scores = run(model, params, batch_for("t5", [empty, row, empty, row], 8), METHODS["greedy"])
     assert np.isfinite(scores).all()
-    alone, _ = run(model, params, batch_for("t5", prompts(5, (3,)), 4), METHODS["greedy"])
-    np.testing.assert_array_equal(tokens[1], alone[0])
+    others, _ = run(model, params, batch_for("t5", [row] * 4, 8), METHODS["greedy"])
+    np.testing.assert_array_equal(tokens[[1, 3]], others[[1, 3]])
 
 
 def test_scanned_and_unrolled_say_the_same():
@@ -154,7 +153,7 @@ def test_scanned_and_unrolled_say_the_same():
 
     _, model, params = tiny("t5", seed=8)
     _, scanned, _ = tiny("t5", stacking="scanned")
-    batch = batch_for("t5", prompts(6, (4, 3)), 5)
+    batch = batch_for("t5", prompts(6, (4, 3, 5, 2)), 8)
     one, other = run(model, params, batch, METHODS["beam"]), run(scanned, to_scanned(params), batch, METHODS["beam"])
     np.testing.assert_array_equal(one[0], other[0])
     np.testing.assert_allclose(one[1], other[1], atol=1e-4)

@@ -41,9 +41,11 @@ def models() -> dict[str, TextModel]:
 def test_answers_come_in_order_whatever_the_batches(models, name):
     model = models[name]
     together = model.generate_all(SENTENCES)
-    one_by_one = [dataclasses.replace(model, batch_size=1).generate_all([s])[0] for s in SENTENCES]
-    assert [a[0][0] for a in together] == [a[0][0] for a in one_by_one] == model.generate(SENTENCES)
-    np.testing.assert_allclose([a[0][1] for a in together], [a[0][1] for a in one_by_one], atol=1e-3)
+    assert [a[0][0] for a in together] == model.generate(SENTENCES)
+    for i in (0, 2, 5, 6):  # of one program for one at a time, and the longest
+        ((text, score),) = dataclasses.replace(model, batch_size=1).generate_all([SENTENCES[i]])[0]
+        assert text == together[i][0][0]
+        assert score == pytest.approx(together[i][0][1], abs=1e-3)
     assert len({a[0][0] for a in together}) > 2
 
 

@@ -56,7 +56,7 @@ def uninterrupted(launch, config_file, tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_same_command_goes_on_bit_for_bit_whatever_ended_it(
     repository, launch, config_file, uninterrupted, tmp_path, number
 ):

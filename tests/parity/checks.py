@@ -82,7 +82,7 @@ def test_gradients(folder_of, name):
     expected = results_of(folder, "gradient")
     if not expected:
         pytest.skip("states alone have no loss")
-    model = pretrained.load(folder, stacking=stackings(CASES[name])[0])
+    model = pretrained.load(folder, stacking=stackings(CASES[name])[-1])
     loss, found = model.loss_and_gradients(**arguments(name))
     np.testing.assert_allclose(loss, results_of(folder, "output")["loss"], atol=2e-5, rtol=1e-5)
     buffers = set(np.load(folder / "results.npz")["untrained"])
@@ -126,12 +126,13 @@ def test_transformers_reads_what_is_saved_after_a_step(name, dtype, tmp_path):
     import peer
 
     model, given = pretrained.load(GOLDEN / name, stacking=stackings(CASES[name])[-1]), arguments(name)
-    moved = jax.tree.map(lambda p: _rounded(p + 0.01 * np.sin(p), dtype), model.params)
+    moved = jax.tree.map(lambda p: _rounded(p + 0.01 * np.sin(p), dtype, p), model.params)
     model = dataclasses.replace(model, params=moved)
     pretrained.save(model, tmp_path, dtype=dtype, shard_bytes=9_000)
     expected = {key.removeprefix("output:"): value for key, value in peer.read(tmp_path, name).items()}
     assert_same(numbered(model(**given, output_hidden_states=True)), expected, given, model)
 
 
-def _rounded(parameter, dtype):
-    return jnp.asarray(np.asarray(parameter, np.float32).astype(jnp.dtype(dtype)).astype(np.float32))
+def _rounded(parameter, dtype, like):
+    """Where the loaded parameter is, so that the programs of the tests before serve it."""
+    return jax.device_put(np.asarray(parameter, np.float32).astype(jnp.dtype(dtype)).astype(np.float32), like.sharding)
