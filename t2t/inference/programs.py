@@ -21,14 +21,19 @@ from t2t.models import ModelConfig, cast_matrices, first, init_cache, reorder_be
 from t2t.models.inputs import feature_of
 
 
-def check_generates(config: ModelConfig) -> None:
-    """DataError for a model that generates no text: an encoder that does not go on with one, or no logits."""
-    if config.architecture == "encoder" and not config.goes_on:
-        raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
+def check_logits(config: ModelConfig) -> None:
+    """DataError for a model that gives no token a probability."""
     if "vocabulary" not in config.outputs:
         raise DataError(
             f"This model has no logits over the vocabulary, its outputs are {config.outputs}: load a language model."
         )
+
+
+def check_generates(config: ModelConfig) -> None:
+    """DataError for a model that generates no text: an encoder that does not go on with one, or no logits."""
+    if config.architecture == "encoder" and not config.goes_on:
+        raise DataError("An encoder does not generate text: use a decoder or an encoder-decoder.")
+    check_logits(config)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "decode", "eos_id"))

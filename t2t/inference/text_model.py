@@ -14,7 +14,7 @@ from t2t.errors import DataError
 from t2t.inference.config import DecodeConfig
 from t2t.inference.consecutive import score_documents
 from t2t.inference.layout import buckets_up_to, left_padded, make_converter
-from t2t.inference.programs import check_generates, decode_batch, score_batch
+from t2t.inference.programs import check_generates, check_logits, decode_batch, score_batch
 from t2t.inference.trained import Progress, Trained, fetch
 from t2t.models import build as build_model
 
@@ -121,6 +121,7 @@ class TextModel(Trained):
         Args:
           per_token: give each token's instead of their sum.
         """
+        check_logits(self.config)
         if len(inputs) != len(targets):
             raise DataError(
                 f"score: expected as many targets as inputs, found {len(inputs)} inputs and {len(targets)} targets."

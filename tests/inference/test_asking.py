@@ -79,10 +79,12 @@ def test_an_encoder_without_queries_does_not_generate():
 
 
 @pytest.mark.parametrize("name", ["xlnet_classes", "gpt2_classes"])
-def test_a_model_without_logits_over_the_vocabulary_does_not_generate(name):
+def test_a_model_without_logits_over_the_vocabulary_neither_generates_nor_scores(name):
     model, told = pretrained.load(GOLDEN / name), r"no logits over the vocabulary, its outputs are \('sequence',\)"
     model.vocabulary = ByteVocabulary()
     with pytest.raises(DataError, match=told):
         model.generate_ids(input_ids=PROMPTS)
     with pytest.raises(DataError, match=told):
         model.generate(["a"])
+    with pytest.raises(DataError, match=told):
+        model.score(["a"], ["b"])

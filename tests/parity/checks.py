@@ -134,5 +134,5 @@ def test_transformers_reads_what_is_saved_after_a_step(name, dtype, tmp_path):
 
 
 def _rounded(parameter, dtype, like):
-    """Where the loaded parameter is, so that the programs of the tests before serve it."""
+    """A parameter as a file of this dtype holds it, put where the loaded one is: programs of the tests before serve."""
     return jax.device_put(np.asarray(parameter, np.float32).astype(jnp.dtype(dtype)).astype(np.float32), like.sharding)

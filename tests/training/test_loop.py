@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import signal
 
 import jax
 import numpy as np
@@ -132,6 +133,19 @@ def test_a_process_that_dies_goes_on_from_the_last_checkpoint(uninterrupted, con
     monkeypatch.undo()
     train(config, workdir)
     assert_same_run(uninterrupted[0], workdir)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_noticed_and_their_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        assert signal.getsignal(number) is not before
+        assert interruption.noticed(1) is None
+        signal.raise_signal(number)
+        assert interruption.noticed(2) == number
+        with pytest.raises(KeyboardInterrupt):  # a second ends it at once
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
