@@ -15,6 +15,7 @@ def positions_in_documents(segments: jax.Array) -> jax.Array:
 
 def several_documents(segments: jax.Array) -> jax.Array:
     """Segments int [b n] → booleans [b 1], whether a row holds more than one."""
+    segments = jnp.asarray(segments)  # NumPy's are of 64 bits, whose largest number is none of JAX's
     least = jnp.where(segments > 0, segments, jnp.iinfo(segments.dtype).max).min(1, keepdims=True)
     return (segments > least).any(1, keepdims=True)
 

@@ -2,7 +2,8 @@
 output, hidden state and loss, every gradient under the tensors' names, greedy and beam outputs token for token; and
 they read its folders.
 
-These are the tests of every kin of models; `test_parity_<kin>.py` runs them on its cases (see `conftest.py`).
+These are the tests of every kin of models; `test_parity_<kin>.py` runs them on its cases (see `conftest.py`). Outputs
+are computed operation by operation, for these are what cases share; gradients, with the loss, by compiled programs.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, arguments
-from folders_of import GOLDEN, stackings
+from folders_of import GOLDEN, is_compiled, stackings
 
 from t2t import folders, pretrained
 from t2t.inference import DecodeConfig
@@ -73,7 +74,8 @@ def unpadded(expected, found):
 def test_outputs_and_hidden_states(folder_of, name, stacking):
     folder, given = folder_of(name), arguments(name)
     model = pretrained.load(folder, stacking=stacking)
-    found = model(**given, output_hidden_states=True)
+    with jax.disable_jit():
+        found = model(**given, output_hidden_states=True)
     assert_same(numbered(found), results_of(folder, "output"), given, model)
 
 
@@ -83,7 +85,8 @@ def test_gradients(folder_of, name):
     if not expected:
         pytest.skip("states alone have no loss")
     model = pretrained.load(folder, stacking=stackings(CASES[name])[-1])
-    loss, found = model.loss_and_gradients(**arguments(name))
+    with jax.disable_jit(not is_compiled(CASES[name])):
+        loss, found = model.loss_and_gradients(**arguments(name))
     np.testing.assert_allclose(loss, results_of(folder, "output")["loss"], atol=2e-5, rtol=1e-5)
     buffers = set(np.load(folder / "results.npz")["untrained"])
     dead = {tensor for tensor in set(expected) - set(found) if not expected[tensor].any()}  # BigBird's unused poolers
@@ -130,9 +133,11 @@ def test_transformers_reads_what_is_saved_after_a_step(name, dtype, tmp_path):
     model = dataclasses.replace(model, params=moved)
     pretrained.save(model, tmp_path, dtype=dtype, shard_bytes=9_000)
     expected = {key.removeprefix("output:"): value for key, value in peer.read(tmp_path, name).items()}
-    assert_same(numbered(model(**given, output_hidden_states=True)), expected, given, model)
+    with jax.disable_jit():
+        found = model(**given, output_hidden_states=True)
+    assert_same(numbered(found), expected, given, model)
 
 
 def _rounded(parameter, dtype, like):
-    """A parameter as a file of this dtype holds it, put where the loaded one is: programs of the tests before serve."""
+    """A parameter as a file of this dtype holds it, put where the loaded one is."""
     return jax.device_put(np.asarray(parameter, np.float32).astype(jnp.dtype(dtype)).astype(np.float32), like.sharding)
