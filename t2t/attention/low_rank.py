@@ -18,7 +18,7 @@ from t2t.attention.mechanism import Conditions, Mechanism, Parameter
 from t2t.attention.named import bidirectional
 from t2t.attention.products import wide_einsum
 
-QUERY_CHUNK = 512  # queries whose logits are in memory at once
+QUERY_CHUNK = 512  # queries whose logits are in memory at once; of the rows of a batch a quarter each, at the least
 
 Projector = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 
@@ -210,4 +210,5 @@ def attend_slots(query: jax.Array, key: jax.Array, value: jax.Array, conditions:
         here = conditions.replace(query_segments=segments, dropout_key=dropout_key)
         return attend(query, key, value, **here.keywords())
 
-    return map_chunks(chunk, QUERY_CHUNK, (query, conditions.query_segments))
+    size = max(QUERY_CHUNK // query.shape[0], QUERY_CHUNK // 4)
+    return map_chunks(chunk, size, (query, conditions.query_segments))

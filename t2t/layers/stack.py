@@ -107,6 +107,7 @@ class Stack(nn.Module):
                 out_axes=0,
                 length=self.layers // len(self.mechanisms),
                 metadata_params={nn.PARTITION_NAME: "layers"},
+                check_constancy_invariants=bool(self.sharing),  # else layers would be traced twice, to no end
             )
 
         numbers = jnp.arange(1, self.layers + 1)

@@ -87,7 +87,7 @@ def _abstract_params(config: ModelConfig) -> Any:
     if config.stacking == "unrolled" and not any(layers.sharing for layers in config.stacks.values()):
         # Scanned layers are traced once, however many there are.
         return to_unrolled(_abstract_params(dataclasses.replace(config, stacking="scanned")), shape_of_one)
-    return jax.eval_shape(build(config).init, jax.random.key(0), dummy_batch(config))["params"]
+    return jax.eval_shape(lambda: build(config).init(jax.random.key(0), dummy_batch(config)))["params"]
 
 
 def by_path(tree: Any) -> dict[str, Any]:
