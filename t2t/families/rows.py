@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-ROWS_AT_ONCE = 8  # half a line of the cache in float32: of rows that lie 4 KiB apart the nearest cache holds no more
+STRIP, LINE = 128, 16  # numbers along the axis that turns, of which a strip stays in the cache; of a line of the cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +47,15 @@ class Layout:
     def read(self, tensor: np.ndarray, parameter: np.ndarray) -> None:
         """Fills a parameter, which is whole in memory, with what a tensor holds of it."""
         view = self._view(tensor, parameter.shape)
-        parameter = parameter.reshape(view.shape)
-        if view.ndim < 2 or view.flags.c_contiguous:
-            parameter[...] = view
-            return
-        # Of a view that is turned, a whole row at once would take one number of each line of the cache.
-        for start in range(0, view.shape[-1], ROWS_AT_ONCE):
-            parameter[..., start : start + ROWS_AT_ONCE] = view[..., start : start + ROWS_AT_ONCE]
+        _copy(parameter.reshape(view.shape), view)
 
     def write(self, parameter: np.ndarray, tensor: np.ndarray) -> None:
         """Puts a parameter into its place in a tensor."""
         view = self._view(tensor, parameter.shape)
-        view[...] = parameter.reshape(view.shape)
+        parameter = parameter.reshape(view.shape)
+        if view.ndim > 1 and view.strides[-1] != view.itemsize:  # as it lies in the file
+            view, parameter = np.moveaxis(view, -1, 0), np.moveaxis(parameter, -1, 0)
+        _copy(view, parameter)
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
         if self.kind == "same":
@@ -75,6 +72,24 @@ class Layout:
             return kernel.reshape(kernel.shape[0], ours[self.inward], of, -1)[:, :, i]
         width = kernel.shape[1] // of
         return kernel[:, i * width : (i + 1) * width]
+
+
+def _copy(target: np.ndarray, source: np.ndarray) -> None:
+    """target[...] = source, four times sooner where the source's last axis is another in memory.
+
+    Its numbers are then widths of 2ⁿ apart, as a rule, which are one place to the nearest cache. So strips of rows are
+    copied as they lie, to where they are a little more apart, and turned there.
+    """
+    if source.ndim < 2 or source.strides[-1] == source.itemsize:
+        target[...] = source
+        return
+    shape = source.shape[:-1]
+    apart = np.empty((STRIP, math.prod(shape) + LINE), target.dtype)[:, :-LINE].reshape(STRIP, *shape)
+    for start in range(0, source.shape[-1], STRIP):
+        strip = source[..., start : start + STRIP]
+        rows = apart[: strip.shape[-1]]
+        rows[...] = np.moveaxis(strip, -1, 0)
+        target[..., start : start + STRIP] = np.moveaxis(rows, 0, -1)
 
 
 SAME, FLAT, LAST_FIRST, ROW_OF_ONE = Layout(), Layout("flat"), Layout("last_first"), Layout(lead=2)
