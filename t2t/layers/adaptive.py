@@ -7,6 +7,7 @@ other clusters, then within the cluster (Grave et al. 2017), so that most words 
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -230,11 +231,12 @@ def where_counted(
     )
     total, outs = counted.sum(), jax.eval_shape(score, chunks[1][0], chunks[2][0])
 
+    @partial(jax.checkpoint, prevent_cse=False)  # around the choice: inside, jax 0.10 keeps the tables for each chunk
     def one(chunk):
         start, x, ids = chunk
         return jax.lax.cond(
             start < total,
-            jax.checkpoint(score),
+            score,
             lambda *_: tuple(jnp.zeros(out.shape, out.dtype) for out in outs),
             x,
             ids,
