@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-STRIP, LINE = 128, 16  # numbers along the axis that turns, of which a strip stays in the cache; of a line of the cache
+STRIP = 128  # rows that are turned together: they stay in the cache
+LINE = 16  # numbers of float32 in a line of the cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Layout:
         """Puts a parameter into its place in a tensor."""
         view = self._view(tensor, parameter.shape)
         parameter = parameter.reshape(view.shape)
-        if view.ndim > 1 and view.strides[-1] != view.itemsize:  # as it lies in the file
-            view, parameter = np.moveaxis(view, -1, 0), np.moveaxis(parameter, -1, 0)
+        if view.ndim > 1 and view.strides[0] == view.itemsize:  # then in the order of the file
+            view, parameter = np.moveaxis(view, 0, -1), np.moveaxis(parameter, 0, -1)
         _copy(view, parameter)
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
@@ -75,10 +76,10 @@ class Layout:
 
 
 def _copy(target: np.ndarray, source: np.ndarray) -> None:
-    """target[...] = source, four times sooner where the source's last axis is another in memory.
+    """target[...] = source, sooner where the source's last axis is not its last in memory.
 
-    Its numbers are then widths of 2ⁿ apart, as a rule, which are one place to the nearest cache. So strips of rows are
-    copied as they lie, to where they are a little more apart, and turned there.
+    Its numbers are then often a power of two apart, and share one place of the nearest cache. So strips of rows are
+    copied as they lie, to where they are a line more apart, and turned there.
     """
     if source.ndim < 2 or source.strides[-1] == source.itemsize:
         target[...] = source
