@@ -2,13 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable
+from typing import Literal, Protocol
 
 import numpy as np
 
 STRIP = 128  # rows that are turned together: they stay in the cache
 LINE = 16  # numbers of float32 in a line of the cache
+
+
+class Rows(Protocol):
+    """An array, or what gives one of the rows that are asked for, such as a tensor that is still in its file."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, rows: slice) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,18 +53,41 @@ class Layout:
         sides = math.prod(ours[: self.inward]), math.prod(ours[self.inward :]) * self.part[1]
         return sides[::-1] if self.transposed else sides
 
-    def read(self, tensor: np.ndarray, parameter: np.ndarray) -> None:
-        """Fills a parameter, which is whole in memory, with what a tensor holds of it."""
-        view = self._view(tensor, parameter.shape)
-        _copy(parameter.reshape(view.shape), view)
+    def read(self, tensor: Rows, parameter: np.ndarray) -> None:
+        """Fills a parameter, which is whole in memory, with what a tensor holds of it.
+
+        Where rows there are columns here they are asked for in strips, so that they are turned before they leave the
+        cache; otherwise all at once.
+        """
+        if self.kind == "last_first":
+            _turn(parameter, lambda start, stop: tensor[start:stop])
+        elif self.kind == "convolution":
+            _turn(parameter, lambda start, stop: np.moveaxis(tensor[start:stop], 1, -1))
+        elif self.kind in ("kernel", "heads") and self.transposed:
+            sides = math.prod(parameter.shape[: self.inward]), math.prod(parameter.shape[self.inward :])
+            self._turn_kernel(tensor, parameter.reshape(sides), parameter.shape)
+        else:
+            view = self._view(tensor[:], parameter.shape)
+            parameter.reshape(view.shape)[...] = view
 
     def write(self, parameter: np.ndarray, tensor: np.ndarray) -> None:
         """Puts a parameter into its place in a tensor."""
         view = self._view(tensor, parameter.shape)
         parameter = parameter.reshape(view.shape)
-        if view.ndim > 1 and view.strides[0] == view.itemsize:  # then in the order of the file
-            view, parameter = np.moveaxis(view, 0, -1), np.moveaxis(parameter, 0, -1)
-        _copy(view, parameter)
+        if view.ndim > 1 and view.strides[0] == view.itemsize:
+            _turn(np.moveaxis(view, 0, -1), lambda start, stop: parameter[start:stop])
+        else:
+            view[...] = parameter
+
+    def _turn_kernel(self, tensor: Rows, kernel: np.ndarray, ours: tuple[int, ...]) -> None:
+        """Fills a kernel, [in out], with its part of a tensor's rows, one stretch of them for each head or for all."""
+        i, of = self.part
+        heads = ours[self.inward] if self.kind == "heads" else 1
+        width = kernel.shape[1] // heads
+        for head in range(heads):
+            first = (head * of + i) * width
+            columns = kernel[:, head * width : (head + 1) * width]
+            _turn(columns, lambda start, stop, first=first: tensor[first + start : first + stop])
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
         if self.kind == "same":
@@ -75,22 +106,19 @@ class Layout:
         return kernel[:, i * width : (i + 1) * width]
 
 
-def _copy(target: np.ndarray, source: np.ndarray) -> None:
-    """target[...] = source, sooner where the source's last axis is not its last in memory.
+def _turn(target: np.ndarray, rows: Callable[[int, int], np.ndarray]) -> None:
+    """target[..., start:stop] = rows(start, stop), the first axis of these last, for all of them.
 
-    Its numbers are then often a power of two apart, and share one place of the nearest cache. So strips of rows are
-    copied as they lie, to where they are a line more apart, and turned there.
+    The numbers of a column are often a power of two apart, and share one place of the nearest cache. So strips of rows
+    are copied as they lie, to where they are a line more apart, and turned there.
     """
-    if source.ndim < 2 or source.strides[-1] == source.itemsize:
-        target[...] = source
-        return
-    shape = source.shape[:-1]
+    shape = target.shape[:-1]
     apart = np.empty((STRIP, math.prod(shape) + LINE), target.dtype)[:, :-LINE].reshape(STRIP, *shape)
-    for start in range(0, source.shape[-1], STRIP):
-        strip = source[..., start : start + STRIP]
-        rows = apart[: strip.shape[-1]]
-        rows[...] = np.moveaxis(strip, -1, 0)
-        target[..., start : start + STRIP] = np.moveaxis(rows, 0, -1)
+    for start in range(0, target.shape[-1], STRIP):
+        stop = min(start + STRIP, target.shape[-1])
+        strip = apart[: stop - start]
+        strip[...] = rows(start, stop)
+        target[..., start:stop] = np.moveaxis(strip, 0, -1)
 
 
 SAME, FLAT, LAST_FIRST, ROW_OF_ONE = Layout(), Layout("flat"), Layout("last_first"), Layout(lead=2)

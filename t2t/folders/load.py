@@ -21,7 +21,7 @@ from t2t.folders.tensors import Tensors, json_of
 from t2t.models import ModelConfig, abstract_params, by_path, cast_matrices, drawn
 
 Shardings = Callable[[Any], Any]  # of the boxed shapes of parameters → their shardings
-ALIGNMENT = 64  # bytes
+LINE, LARGE_PAGE = 64, 2 << 20  # bytes
 READERS = min(max(os.cpu_count() or 1, 2), 8)  # tensors that are read, turned and put at once
 
 
@@ -93,17 +93,22 @@ def load(
         node, of = params, placed
         for parent in parents:
             node, of = node[parent], of[parent]
-        node[leaf] = jax.device_put(array, of[leaf]).astype(dtypes[path])
+        found = jax.device_put(array, of[leaf])
+        node[leaf] = found if found.dtype == dtypes[path] else found.astype(dtypes[path])
 
     def read(path: str) -> None:
         array = _aligned(where[path].shape)
         for index, row in where[path].rows:
-            row.layout.read(tensors[names[row.theirs]], array[(*index, ...)])
+            with tensors[names[row.theirs]] as tensor:
+                row.layout.read(tensor, array[(*index, ...)])
         put(path, array)
 
-    # File after file, so that few are in memory.
+    def place(path: str) -> tuple[str, int]:
+        return tensors.place(names[where[path].rows[0][1].theirs])
+
+    # In the order of the files, so that few are in memory, and the disk reads on.
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        for _ in pool.map(read, sorted(where, key=lambda path: tensors.file(names[where[path].rows[0][1].theirs]))):
+        for _ in pool.map(read, sorted(where, key=place)):
             pass
     for path, array in drawn(config, new, seed).items():
         put(path, array)
@@ -111,10 +116,15 @@ def load(
 
 
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Room for float32 that begins where a device that is the host takes it as it is, rather than copies it."""
+    """Room for float32 that begins where a device that is the host takes it as it is, rather than copies it.
+
+    It begins with a large page where it has several, for the system gives out those it has whole hundreds of times
+    sooner.
+    """
     size = 4 * math.prod(shape)
-    room = np.empty(size + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT
+    alignment = LARGE_PAGE if size > LARGE_PAGE else LINE
+    room = np.empty(size + alignment, np.uint8)
+    start = -room.ctypes.data % alignment
     return room[start : start + size].view(np.float32).reshape(shape)
 
 

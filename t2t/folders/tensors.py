@@ -1,4 +1,4 @@
-"""The tensors of a folder: one safetensors file, or several with an index; read one at a time.
+"""The tensors of a folder: one safetensors file, or several with an index; read as they are asked for.
 
 The library judges whether a file is whole and its header true. Tensors are then read by their places in it, for the
 library copies each twice, and holds all other threads up meanwhile.
@@ -6,8 +6,8 @@ library copies each twice, and holds all other threads up meanwhile.
 
 import json
 import math
-import os
 import pathlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,16 +15,53 @@ import ml_dtypes
 import numpy as np
 
 from t2t.errors import CheckpointError
+from t2t.folders.ahead import Ahead
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
-AHEAD = 2  # files
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of BERT's first folders
 Header = dict[str, tuple[str, tuple[int, ...], int]]  # tensor → its dtype, shape, and first byte in the file
 
 
-class Tensors(Mapping[str, np.ndarray]):
-    """Tensors by name, each read from its file when it is asked for.
+class Stored:
+    """A tensor in a file, which is open within a `with`: slices along its first axis are read when they are asked for.
+
+    A slice is an array that the next one may overwrite: memory that is new for each costs more than reading into it.
+
+    Raises:
+      CheckpointError: the file has become shorter.
+    """
+
+    def __init__(self, path: pathlib.Path, dtype: np.dtype, shape: tuple[int, ...], start: int):
+        self.path, self.dtype, self.shape, self.start = path, np.dtype(dtype), shape, start
+        self._room = np.empty(0, self.dtype)
+
+    def __enter__(self) -> "Stored":
+        self._file = self.path.open("rb", buffering=0)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(self.shape[0]) if self.shape else (0, 1, 1)
+        each = math.prod(self.shape[1:])
+        count = (stop - start) * each
+        if len(self._room) < count:
+            self._room = np.empty(count, self.dtype)
+        found = self._room[:count]
+        left = memoryview(found.view(np.uint8))
+        self._file.seek(self.start + start * each * self.dtype.itemsize)
+        while left:
+            got = self._file.readinto(left)
+            if not got:
+                raise CheckpointError(f"{self.path} became shorter while it was read: fetch it again.")
+            left = left[got:]
+        return found.reshape(stop - start, *self.shape[1:]) if self.shape else found.reshape(())
+
+
+class Tensors(Mapping[str, Stored]):
+    """Tensors by name, each to be read from its file.
 
     Raises:
       CheckpointError: no file of tensors, one that is cut or whose header lies, an index that names files outside the
@@ -42,22 +79,18 @@ class Tensors(Mapping[str, np.ndarray]):
             raise CheckpointError(_nothing(folder))
         self._stored = {_renamed(name): name for name in self._files}
         self._files = {_renamed(name): file for name, file in self._files.items()}
-        self._order, self._asked = sorted(set(self._files.values())), set()
+        self._ahead = Ahead([folder / file for file in sorted(set(self._files.values()))])
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> Stored:
         file, stored = self._files[name], self._stored[name]
-        self._will_need(self._order[self._order.index(file) :][: AHEAD + 1])
         kind, shape, start = self._headers[file][stored]
         if kind not in DTYPES:
             raise CheckpointError(
                 f"{self.folder / file}: {stored} is of {kind}, expected one of {', '.join(DTYPES)}: convert it, or "
                 "take a folder that is not quantised."
             )
-        count = math.prod(shape)
-        found = np.fromfile(self.folder / file, DTYPES[kind], count, offset=start)
-        if len(found) < count:
-            raise CheckpointError(f"{self.folder / file} became shorter while it was read: fetch it again.")
-        return found.reshape(shape)
+        self._ahead.reach(self.folder / file, start)
+        return Stored(self.folder / file, DTYPES[kind], shape, start)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -69,20 +102,14 @@ class Tensors(Mapping[str, np.ndarray]):
         """The shape of a tensor, which is not read."""
         return self._headers[self._files[name]][self._stored[name]][1]
 
-    def file(self, name: str) -> str:
-        """The name of the file that a tensor is in."""
-        return self._files[name]
+    def place(self, name: str) -> tuple[str, int]:
+        """The name of the file that a tensor is in, and its first byte there."""
+        return self._files[name], self._headers[self._files[name]][self._stored[name]][2]
 
     def read_ahead(self) -> None:
-        """Asks the system, where it can be asked, for the first files, while other work goes on."""
-        self._will_need(self._order[:AHEAD])
-
-    def _will_need(self, files: list[str]) -> None:
-        """Asks for files, once for each."""
-        for file in set(files) - self._asked if hasattr(os, "posix_fadvise") else ():
-            self._asked.add(file)
-            with open(self.folder / file, "rb") as opened:
-                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        """Has the system begin to read, in a thread of its own."""
+        first = self.folder / min(self._files.values())
+        threading.Thread(target=self._ahead.reach, args=(first, 0)).start()
 
     def _open(self, file: str) -> Header:
         """Reads the header of a file."""

@@ -1,4 +1,4 @@
-"""How a folder comes into memory: turned tensors whole, and what modules would narrow narrow, where that is asked."""
+"""How a folder comes into memory: what modules would narrow narrow, where that is asked."""
 
 import dataclasses
 import pathlib
@@ -12,20 +12,8 @@ from flax import linen as nn
 import t2t
 from t2t import families, folders, models
 from t2t.errors import ConfigError
-from t2t.families.rows import STRIP, Layout
 
 GPT2 = pathlib.Path(__file__).resolve().parent.parent / "golden" / "gpt2"
-
-
-@pytest.mark.parametrize("rows", [1, STRIP - 1, STRIP, 3 * STRIP + 5])
-@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])
-def test_a_turned_tensor_is_read_and_written_whole(rows, dtype):
-    tensor = np.arange(rows * 7).reshape(rows, 7).astype(dtype)
-    found, back = np.full((7, rows), np.nan, np.float32), np.full((rows, 7), np.nan, dtype)
-    Layout("kernel").read(tensor, found)
-    np.testing.assert_array_equal(found, tensor.T)
-    Layout("kernel").write(found, back)
-    np.testing.assert_array_equal(back, tensor)
 
 
 def test_narrow_parameters_compute_the_same():
