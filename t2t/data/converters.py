@@ -6,7 +6,7 @@ positions restart in each. Golden cases are those of seqio's feature converters.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -184,15 +184,20 @@ class AskingConverter:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelConverter:
-    """`inputs` with their `types` to the encoder, one example a row; `targets` and `loss_weights` as they are, one or
-    several of a row.
+    """`inputs` to the model, one example a row; `targets` and `loss_weights` as they are, one or several of a row.
+
+    An encoder also reads the inputs' `types`. The decoder beside an encoder reads what this does, one later (Lewis et
+    al. 2020, section 3).
 
     Attributes:
       of_tokens: whether targets and weights are as long as the inputs, one for each token.
+      start_id: what the decoder beside an encoder reads before the inputs.
     """
 
     inputs_length: int
     of_tokens: bool = False
+    architecture: Literal["encoder", "decoder", "encoder-decoder"] = "encoder"
+    start_id: int = 0
 
     @property
     def limits(self) -> tuple[int, ...]:
@@ -207,12 +212,14 @@ class LabelConverter:
 
     def __call__(self, rows: Sequence[Row], lengths: Sequence[int]) -> dict[str, np.ndarray]:
         inputs, segments, positions = _lay_out(rows, "inputs", lengths[0])
+        places = {"segments": segments, "positions": positions}
         batch = {
-            "encoder_inputs": inputs,
-            "encoder_segments": segments,
-            "encoder_positions": positions,
-            "encoder_types": _lay_out(rows, "types", lengths[0])[0],
+            f"{side}_{k}": v for side in self.architecture.split("-") for k, v in {"inputs": inputs, **places}.items()
         }
+        if self.architecture == "encoder":
+            batch["encoder_types"] = _lay_out(rows, "types", lengths[0])[0]
+        if self.architecture == "encoder-decoder":
+            batch["decoder_inputs"] = shift_right(inputs, segments, self.start_id)
         for name in ("targets", "loss_weights"):
             some = np.asarray(next(row[0][name] for row in rows if row))
             if self.of_tokens:

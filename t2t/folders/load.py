@@ -133,6 +133,12 @@ def config_of(folder: str | pathlib.Path, **changes: Any) -> ModelConfig:
     return _read(pathlib.Path(folder).expanduser(), changes)[1]
 
 
+def family_of(folder: str | pathlib.Path) -> Family:
+    """The family of a folder's model."""
+    folder = pathlib.Path(folder).expanduser()
+    return _family_of(values_of(folder), folder)
+
+
 def is_folder(path: str | pathlib.Path) -> bool:
     """Whether a path is a folder in Hugging Face's format, whatever its family, rather than a run's."""
     config = pathlib.Path(path).expanduser() / "config.json"
@@ -145,7 +151,7 @@ def _read(
     """The folder's own config and the changed one, its family, the values of config.json that say the latter, and its
     tensors."""
     values = values_of(folder)
-    family, tensors = family_of(values, folder), Tensors(folder)
+    family, tensors = _family_of(values, folder), Tensors(folder)
     family = family.named_by(family, values, tensors.keys())
     own = config = family.read(values, set(tensors))
     wanted = {name: changes.get(name, getattr(own, name)) for name in ("outputs", "labels")}
@@ -193,7 +199,7 @@ def values_of(folder: pathlib.Path) -> dict[str, Any]:
     return json_of(folder / "config.json")
 
 
-def family_of(values: dict[str, Any], folder: pathlib.Path) -> Family:
+def _family_of(values: dict[str, Any], folder: pathlib.Path) -> Family:
     """The family that a config.json names.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A trained encoder that takes text and answers with a label, a number, tags, or a span of what it read."""
+"""A trained model that takes text and answers with a label, a number, tags, or a span of what it read."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ Scored = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclasses.dataclass
 class LabelModel(Trained):
-    """An encoder with its parameters and vocabulary, whose first output is one of `tasks.labelling.LABELLED`.
+    """A model with its parameters and vocabulary, whose first output is one of `tasks.labelling.LABELLED`.
 
     Attributes:
       labels: their names, in the order of the logits; none of a number and of spans.
@@ -32,11 +32,11 @@ class LabelModel(Trained):
     stride: int = 128
 
     def __post_init__(self):
-        outputs, architecture = self.config.outputs, self.config.architecture
-        if architecture != "encoder" or not outputs or outputs[0] not in LABELLED:
+        outputs = self.config.outputs
+        if not outputs or outputs[0] not in LABELLED:
             raise DataError(
-                f"Labels are predicted by an encoder whose first output is one of {', '.join(LABELLED)}, found "
-                f"architecture '{architecture}' with outputs {outputs}."
+                f"Labels are predicted by a model whose first output is one of {', '.join(LABELLED)}, found the "
+                f"outputs {outputs}."
             )
 
     @classmethod
@@ -84,6 +84,7 @@ class LabelModel(Trained):
         and whether each is the likeliest label."""
         converter, kind = make_converter(self.config, self.inputs_length, 0, False), self.config.outputs[0]
         module, results, done = self.module, [None] * len(examples), 0
+        segments = "decoder_segments" if self.config.architecture == "decoder" else "encoder_segments"
         for batch, indices in evaluation_batches(
             examples,
             converter,
@@ -94,7 +95,7 @@ class LabelModel(Trained):
             ),
         ):
             logits, logp, right = fetch(label_batch(self.params, self.place(batch), model=module))
-            lengths = (batch["encoder_segments"] > 0).sum(axis=1)
+            lengths = (batch[segments] > 0).sum(axis=1)
             for row, i in enumerate(indices):
                 own = {"sequence": logits[row], "tagging": logits[row][: lengths[row]]}
                 counted = np.atleast_1d(batch["loss_weights"][row] > 0)

@@ -17,7 +17,12 @@ def make_converter(
 ) -> Converter:
     """The converter of an architecture and its first output."""
     if config.outputs[:1] and config.outputs[0] in LABELLED:
-        return LabelConverter(inputs_length=inputs_length, of_tokens=config.outputs[0] == "tagging")
+        return LabelConverter(
+            inputs_length=inputs_length,
+            of_tokens=config.outputs[0] == "tagging",
+            architecture=config.architecture,
+            start_id=config.start_id or 0,
+        )
     if config.architecture == "encoder":
         return EncoderConverter(inputs_length=inputs_length)
     if config.architecture == "decoder":

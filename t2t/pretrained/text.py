@@ -42,8 +42,17 @@ def text_model(model: "Pretrained") -> TextModel:
 
 
 def label_model(model: "Pretrained") -> LabelModel:
-    """The model with its tokenizer, answering by its head, with the labels that config.json names."""
+    """The model with its tokenizer, answering by its head, with the labels that config.json names.
+
+    Raises:
+      DataError: a family whose decoder begins with the last token of what the encoder reads (mBART).
+    """
     config = model.config
+    if model.family.calls.last_goes_first:
+        raise DataError(
+            f"{model.family.name}: its decoder begins with the last token of what its encoder reads, which `predict` "
+            "does not do: give arrays, model(input_ids=…, attention_mask=…)."
+        )
     names = model.values.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.labels)}
     named = not config.gives_number and config.outputs[:1] != ("spans",)
     limited = config.positions in ("learned", "sinusoidal")

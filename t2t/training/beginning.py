@@ -14,6 +14,7 @@ from t2t import folders
 from t2t.checkpoints import check_same, read_config, restore_params
 from t2t.config import as_dict
 from t2t.config import build as build_config
+from t2t.errors import ConfigError
 from t2t.models import ModelConfig, abstract_params, by_path, drawn, restack
 from t2t.training.config import RunConfig
 from t2t.training.sharding import param_shardings
@@ -31,10 +32,21 @@ def begins_with_folder(config: RunConfig) -> bool:
 
 
 def with_model_of_folder(config: RunConfig) -> RunConfig:
-    """The config with the model of the folder that it starts from, where it does."""
+    """The config with the model of the folder that it starts from, where it does.
+
+    Raises:
+      ConfigError: a family whose decoder reads labelled texts as no other does (mBART).
+    """
     if not begins_with_folder(config):
         return config
     kept = {name: getattr(config.model, name) for name in OF_THE_RUN}
+    family = folders.family_of(config.init_from)
+    if family.calls.last_goes_first and config.model.outputs[:1] != ("vocabulary",):
+        raise ConfigError(
+            f"init_from {config.init_from}: the decoder of '{family.name}' begins with the last token of what its "
+            f"encoder reads, and model.outputs {config.model.outputs} are not learned so here: take a 'bart', or an "
+            "encoder."
+        )
     return dataclasses.replace(config, model=folders.config_of(config.init_from, **kept))
 
 

@@ -142,10 +142,10 @@ def find_tasks(config: RunConfig) -> list[tuple[Task, float]]:
 def check_objectives(config: RunConfig, tasks: list[Task]) -> None:
     """Raises ConfigError where the model's architecture cannot learn what a task gives."""
     encoder, labelled = config.model.architecture == "encoder", labelling(config) is not None
-    if labelled and not encoder:
+    if labelled and not encoder and config.model.outputs[0] == "sequence" and config.model.pooled == "first":
         raise ConfigError(
-            f"model.outputs {config.model.outputs} are learned by an 'encoder', found model.architecture "
-            f"'{config.model.architecture}': set model.outputs to ('vocabulary',), or take an encoder."
+            "model.pooled 'first': the first token of a decoder sees nothing of what follows it: set model.pooled to "
+            "'last'."
         )
     for task in tasks:
         kind = task.objective.kind if task.objective else None

@@ -1,4 +1,4 @@
-"""Encoders that answer with a label, a number, tags or a span: each learns what can be learned, and loads again."""
+"""Models that answer with a label, a number, tags or a span: each learns what can be learned, and loads again."""
 
 import dataclasses
 import json
@@ -31,6 +31,8 @@ ENCODER = ModelConfig(
     outputs=("sequence",),
     labels=0,
 )
+DECODER = {"architecture": "decoder", "encoder_layers": 0, "decoder_layers": 1, "token_types": 0, "pooled": "last"}
+BOTH = DECODER | {"architecture": "encoder-decoder", "encoder_layers": 1}
 WORDS = ("red", "blue", "green", "salt", "milk", "bread", "one", "two", "six", "nine")
 
 
@@ -96,9 +98,10 @@ def test_labels_are_read_off_the_targets_and_learned(tmp_path):
     assert model.predict([p["inputs"] for p in predictions]) == [p["prediction"] for p in predictions]
 
 
-def test_a_pair_of_texts_is_told_apart(tmp_path):
+@pytest.mark.parametrize("model", [{}, DECODER, BOTH], ids=["encoder", "decoder", "encoder-decoder"])
+def test_a_pair_of_texts_is_told_apart(tmp_path, model):
     path = write_table(tmp_path / "t.tsv", lambda text, i: i % 2, pair=True)
-    found, model, _ = finished(run(path, "sequence", pair="other"), tmp_path / "run")
+    found, model, _ = finished(run(path, "sequence", pair="other", model=model), tmp_path / "run")
     assert found["files/exact_match"] == 100.0
     assert model.predict([{"texts": ["red salt", "one"]}, {"texts": ["red salt", "milk"]}]) == ["1", "0"]
 
@@ -113,12 +116,13 @@ def test_a_number_is_learned_by_its_squared_error(tmp_path):
     assert model.labels == ()
 
 
-def test_tags_are_learned_word_by_word(tmp_path):
+@pytest.mark.parametrize("model", [{}, DECODER], ids=["encoder", "decoder"])
+def test_tags_are_learned_word_by_word(tmp_path, model):
     tag = {"red": "B-colour", "blue": "I-colour", "salt": "B-food"}
     lines = ["".join(f"{w}\t{tag.get(w, 'O')}\n" for w in text.split()) for text in sentences()]
     path = tmp_path / "t.conll"
     path.write_text("\n".join(lines), encoding="utf-8")
-    config = run(path, "tagging", metrics=("entity_f1", "tag_accuracy"))
+    config = run(path, "tagging", metrics=("entity_f1", "tag_accuracy"), model=model)
     found, model, _ = finished(config, tmp_path / "run")
     assert found["files/entity_f1"] == 100.0
     assert found["files/tag_accuracy"] == found["files/label_accuracy"] == 100.0
@@ -149,6 +153,13 @@ def test_spans_are_found_in_their_contexts(tmp_path):
     assert model.predict([p["inputs"] for p in predictions]) == [p["prediction"] for p in predictions]
 
 
+def test_spans_are_found_by_a_decoder_that_reads_what_its_encoder_does(tmp_path):
+    config = run(questions(tmp_path / "q.json"), "spans", steps=160, format="squad", model=BOTH)
+    found, model, predictions = finished(config, tmp_path / "run")
+    assert found["files/f1"] > 95
+    assert model.predict([p["inputs"] for p in predictions]) == [p["prediction"] for p in predictions]
+
+
 def test_labels_of_a_registered_task_and_its_own_metrics(tmp_path):
     def rows():
         return [{"sentence": s, "label": int("red" in s.split()), "idx": i} for i, s in enumerate(sentences())]
@@ -169,32 +180,68 @@ def test_labels_of_a_registered_task_and_its_own_metrics(tmp_path):
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)
 
 
-def test_a_published_trunk_gets_a_head_and_goes_back_with_it(tmp_path):
-    trunk = dataclasses.replace(
-        families.get("bert_base"), vocab_size=len(VOCABULARY), width=32, heads=2, head_width=16, mlp_width=64,
-        encoder_layers=1, max_length=32,
-    )  # fmt: skip
-    published = tmp_path / "published"
+TINY = {"vocab_size": len(VOCABULARY), "width": 32, "heads": 2, "head_width": 16, "mlp_width": 64, "max_length": 32}
+PUBLISHED = {  # a size, what is smaller of it here, and what its config.json says of ids
+    "bert": ("bert_base", {"encoder_layers": 1}, {}),
+    "gpt2": ("gpt2_small", {"decoder_layers": 1}, {"pad_token_id": 0}),
+    "bart": ("bart_base", {"encoder_layers": 1, "decoder_layers": 1, "start_id": 3},
+             {"pad_token_id": 0, "eos_token_id": 3, "decoder_start_token_id": 3}),
+}  # fmt: skip
+
+
+def publish(folder, family):
+    size, smaller, values = PUBLISHED[family]
+    trunk = dataclasses.replace(families.get(size), **TINY | smaller)
     params = nn.meta.unbox(build(trunk).init(jax.random.key(3), dummy_batch(trunk))["params"])
-    folders.save(published, trunk, params, family="bert")
-    (published / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
-    (published / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
-    path = write_table(tmp_path / "t.tsv", lambda text, i: ("thing", "colour")[i % 2], pair=True)
-    config = run(path, "sequence", steps=80, vocabulary="", pair="other")
-    # What the folder says of the model holds; how it is trained and what is read off it is the run's.
+    folders.save(folder, trunk, params, family=family, values=values)
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
+    return folder
+
+
+def headed(path, published):
+    """A run that puts a head on a published trunk. What the folder says of the model holds; how it is trained and what
+    is read off it is the run's."""
     model = ModelConfig(
         width=8, mlp_width=8, encoder_layers=3, decoder_layers=1, heads=1, outputs=("sequence",), labels=0
     )
-    config = dataclasses.replace(config, model=model, init_from=str(published))
-    found, model, predictions = finished(config, tmp_path / "run")
+    config = run(path, "sequence", steps=80, vocabulary="", pair="other")
+    return dataclasses.replace(config, model=model, init_from=str(published))
+
+
+@pytest.mark.parametrize("family", PUBLISHED)
+def test_a_published_trunk_gets_a_head_and_goes_back_with_it(tmp_path, family):
+    published = publish(tmp_path / "published", family)
+    path = write_table(tmp_path / "t.tsv", lambda text, i: ("thing", "colour")[i % 2], pair=True)
+    found, model, predictions = finished(headed(path, published), tmp_path / "run")
     assert found["files/exact_match"] == 100.0
     assert model.vocabulary.fingerprint() == from_folder(published).fingerprint()
-    values = {"id2label": {str(i): label for i, label in enumerate(model.labels)}}
-    folders.save(tmp_path / "mine", model.config, model.params, family="bert", values=values)
+    values = {"id2label": {str(i): label for i, label in enumerate(model.labels)}} | PUBLISHED[family][2]
+    folders.save(tmp_path / "mine", model.config, model.params, family=family, values=values)
     model.vocabulary.save_files(tmp_path / "mine")
     mine, pairs = t2t.load(tmp_path / "mine"), [{"texts": ["red salt", last]} for last in ("one", "milk")]
     assert mine.predict(pairs) == model.predict(pairs) == ["colour", "thing"]
-    with pytest.raises(DataError, match="one of sequence, tagging, spans, found architecture 'encoder' with outputs"):
+    # Arrays that are given as transformers takes them are read as the run read texts.
+    frame = VOCABULARY.index("[CLS]"), VOCABULARY.index("[SEP]")
+    words = [[VOCABULARY.index(w) for w in text.split()] for text in ("red salt", "one", "milk milk")]
+    rows = [[frame[0], *words[0], frame[1], *words[1], frame[1]], [frame[0], *words[0], frame[1], *words[2], frame[1]]]
+    ids, mask = (np.array([[*row, *[0] * (7 - len(row))] for row in x]) for x in (rows, [[1] * len(r) for r in rows]))
+    types = {"token_type_ids": np.array([[0, 0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 1, 1, 1]])} if family == "bert" else {}
+    given = mine(input_ids=ids, attention_mask=mask, **types).logits
+    texts = [{"texts": ["red salt", last]} for last in ("one", "milk milk")]
+    scored = [scores[0][0] for _, scores in model.answers(texts)]
+    np.testing.assert_allclose(given, scored, rtol=1e-4, atol=1e-5)
+    with pytest.raises(DataError, match="one of sequence, tagging, spans, found the outputs .'vocabulary',"):
+        t2t.load(published).predict(["red"])
+
+
+def test_a_decoder_that_begins_with_what_was_read_last_learns_no_labels(tmp_path, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, "mbart", ("mbart_large", PUBLISHED["bart"][1], PUBLISHED["bart"][2]))
+    published = publish(tmp_path / "published", "mbart")
+    path = write_table(tmp_path / "t.tsv", lambda text, i: i % 2, pair=True)
+    with pytest.raises(ConfigError, match="the decoder of 'mbart' begins with the last token.*take a 'bart'"):
+        train(headed(path, published), tmp_path / "run")
+    with pytest.raises(DataError, match="mbart: its decoder begins with the last token.*give arrays"):
         t2t.load(published).predict(["red"])
 
 
@@ -229,10 +276,8 @@ def test_mistakes_name_both_fields_and_the_way_out(tmp_path):
     ):
         with pytest.raises((ConfigError, DataError), match=message):
             train(dataclasses.replace(config, **wrong), tmp_path / "wrong")
-    decoder = ModelConfig(
-        architecture="decoder", width=8, heads=2, mlp_width=8, decoder_layers=1, outputs=("sequence",), labels=0
-    )
-    with pytest.raises(ConfigError, match="learned by an 'encoder', found model.architecture 'decoder'"):
+    decoder = dataclasses.replace(config.model, **DECODER | {"pooled": "first"})
+    with pytest.raises(ConfigError, match="model.pooled 'first'.* set model.pooled to 'last'"):
         train(dataclasses.replace(config, model=decoder), tmp_path / "decoder")
     words = run(write_table(tmp_path / "w.tsv", lambda text, i: "x"), "sequence", model={"labels": 1})
     with pytest.raises(DataError, match="learns numbers, found the target 'x'"):
