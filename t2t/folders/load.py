@@ -118,8 +118,8 @@ def load(
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     """Room for float32 that begins where a device that is the host takes it as it is, rather than copies it.
 
-    It begins with a large page where it has several, for the system gives out those it has whole hundreds of times
-    sooner.
+    What is larger than a large page begins with one, so that the system gives out memory by those, and not by pages of
+    a few KB, which takes it longer than filling them.
     """
     size = 4 * math.prod(shape)
     alignment = LARGE_PAGE if size > LARGE_PAGE else LINE

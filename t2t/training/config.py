@@ -121,6 +121,11 @@ class RunConfig:
                 f"data.packing puts several examples into a row, and model.outputs {outputs} answer one a row: set "
                 "data.packing to False."
             )
+        if self.data.consecutive:
+            raise ConfigError(
+                f"data.consecutive reads texts segment by segment, and model.outputs {outputs} answer them whole: set "
+                "data.consecutive to False."
+            )
         if self.model.gives_number and (self.train.label_smoothing or self.train.z_loss):
             raise ConfigError(
                 "train.label_smoothing and train.z_loss are of classes, found model.labels 1, which is a number: set "
@@ -137,7 +142,7 @@ class RunConfig:
                 f"'{model.architecture}' with "
                 + (f"{remembering[0]}: set its memory to 0." if remembering else "data.consecutive: set it to False.")
             )
-        if remembering and not data.consecutive:
+        if remembering and not data.consecutive and model.outputs[:1] == ("vocabulary",):
             raise ConfigError(
                 f"{remembering[0]} remembers the segments before, which must then be consecutive: set "
                 "data.consecutive to True, data.packing to False and data.targets_length to the length of a segment; "

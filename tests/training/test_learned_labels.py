@@ -10,6 +10,7 @@ from flax import linen as nn
 
 import t2t
 from t2t import families, folders, tasks
+from t2t.attention import TransformerXL
 from t2t.data import DataConfig, FunctionSource
 from t2t.data.vocabulary import from_folder
 from t2t.errors import ConfigError, DataError
@@ -32,6 +33,7 @@ ENCODER = ModelConfig(
     labels=0,
 )
 DECODER = {"architecture": "decoder", "encoder_layers": 0, "decoder_layers": 1, "token_types": 0, "pooled": "last"}
+REMEMBERING = DECODER | {"positions": "none", "attention": TransformerXL(memory=8)}
 BOTH = DECODER | {"architecture": "encoder-decoder", "encoder_layers": 1}
 WORDS = ("red", "blue", "green", "salt", "milk", "bread", "one", "two", "six", "nine")
 
@@ -98,7 +100,9 @@ def test_labels_are_read_off_the_targets_and_learned(tmp_path):
     assert model.predict([p["inputs"] for p in predictions]) == [p["prediction"] for p in predictions]
 
 
-@pytest.mark.parametrize("model", [{}, DECODER, BOTH], ids=["encoder", "decoder", "encoder-decoder"])
+@pytest.mark.parametrize(
+    "model", [{}, DECODER, REMEMBERING, BOTH], ids=["encoder", "decoder", "memory", "encoder-decoder"]
+)
 def test_a_pair_of_texts_is_told_apart(tmp_path, model):
     path = write_table(tmp_path / "t.tsv", lambda text, i: i % 2, pair=True)
     found, model, _ = finished(run(path, "sequence", pair="other", model=model), tmp_path / "run")
@@ -276,6 +280,8 @@ def test_mistakes_name_both_fields_and_the_way_out(tmp_path):
     ):
         with pytest.raises((ConfigError, DataError), match=message):
             train(dataclasses.replace(config, **wrong), tmp_path / "wrong")
+    with pytest.raises(ConfigError, match="data.consecutive .* model.outputs .* set data.consecutive to False"):
+        train(run(path, "sequence", model=REMEMBERING, consecutive=True, buckets=()), tmp_path / "wrong")
     decoder = dataclasses.replace(config.model, **DECODER | {"pooled": "first"})
     with pytest.raises(ConfigError, match="model.pooled 'first'.* set model.pooled to 'last'"):
         train(dataclasses.replace(config, model=decoder), tmp_path / "decoder")
