@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 STRIP = 128  # rows that are turned together: they stay in the cache
+PIECE = 1 << 17  # numbers that are copied together, likewise
 LINE = 16  # numbers of float32 in a line of the cache
 
 
@@ -25,9 +26,9 @@ class Layout:
 
     Attributes:
       kind: "same"; "flat": the parameter's axes are one there (biases of heads); "kernel": the axes of what goes in are
-        one, and those of what comes out; "heads": likewise, but that parts lie side by side within each head, rather
-        than all heads of one before those of the next; "last_first": its last axis comes first; "convolution": [out in
-        places…] there, [places… in out] here.
+        one, and those of what comes out; "heads": likewise, [out in] there, but that parts lie side by side within each
+        head, rather than all heads of one before those of the next; "last_first": its last axis comes first;
+        "convolution": [out in places…] there, [places… in out] here.
       inward: of a kernel: how many of the parameter's axes go in.
       transposed: of a kernel: [out in] there.
       part: which of how many equal parts, side by side along what comes out, the parameter is.
@@ -56,19 +57,30 @@ class Layout:
     def read(self, tensor: Rows, parameter: np.ndarray) -> None:
         """Fills a parameter, which is whole in memory, with what a tensor holds of it.
 
-        Where rows there are columns here they are asked for in strips, so that they are turned before they leave the
-        cache; otherwise all at once.
+        That is done by some rows at a time, so that they are still in the cache when they are put to their places.
         """
-        if self.kind == "last_first":
+        i, of = self.part
+        if self.kind == "same":
+            _fill(parameter.reshape(tensor.shape), tensor)
+        elif self.kind == "flat":
+            parameter.reshape(-1)[...] = self._view(tensor[:], parameter.shape)
+        elif self.kind == "last_first":
             _turn(parameter, lambda start, stop: tensor[start:stop])
         elif self.kind == "convolution":
             _turn(parameter, lambda start, stop: np.moveaxis(tensor[start:stop], 1, -1))
-        elif self.kind in ("kernel", "heads") and self.transposed:
-            sides = math.prod(parameter.shape[: self.inward]), math.prod(parameter.shape[self.inward :])
-            self._turn_kernel(tensor, parameter.reshape(sides), parameter.shape)
         else:
-            view = self._view(tensor[:], parameter.shape)
-            parameter.reshape(view.shape)[...] = view
+            ours = parameter.shape
+            kernel = parameter.reshape(math.prod(ours[: self.inward]), math.prod(ours[self.inward :]))
+            width = kernel.shape[1]
+            if not self.transposed:
+                _fill(kernel, tensor, slice(i * width, (i + 1) * width))
+                return
+            heads = ours[self.inward] if self.kind == "heads" else 1
+            width //= heads
+            for head in range(heads):
+                first = (head * of + i) * width
+                columns = kernel[:, head * width : (head + 1) * width]
+                _turn(columns, lambda start, stop, first=first: tensor[first + start : first + stop])
 
     def write(self, parameter: np.ndarray, tensor: np.ndarray) -> None:
         """Puts a parameter into its place in a tensor."""
@@ -78,16 +90,6 @@ class Layout:
             _turn(np.moveaxis(view, 0, -1), lambda start, stop: parameter[start:stop])
         else:
             view[...] = parameter
-
-    def _turn_kernel(self, tensor: Rows, kernel: np.ndarray, ours: tuple[int, ...]) -> None:
-        """Fills a kernel, [in out], with its part of a tensor's rows, one stretch of them for each head or for all."""
-        i, of = self.part
-        heads = ours[self.inward] if self.kind == "heads" else 1
-        width = kernel.shape[1] // heads
-        for head in range(heads):
-            first = (head * of + i) * width
-            columns = kernel[:, head * width : (head + 1) * width]
-            _turn(columns, lambda start, stop, first=first: tensor[first + start : first + stop])
 
     def _view(self, tensor: np.ndarray, ours: tuple[int, ...]) -> np.ndarray:
         if self.kind == "same":
@@ -104,6 +106,13 @@ class Layout:
             return kernel.reshape(kernel.shape[0], ours[self.inward], of, -1)[:, :, i]
         width = kernel.shape[1] // of
         return kernel[:, i * width : (i + 1) * width]
+
+
+def _fill(target: np.ndarray, tensor: Rows, columns: slice = slice(None)) -> None:
+    """target[…] = tensor[…, columns]."""
+    step = max(PIECE // math.prod(tensor.shape[1:]), 1)
+    for start in range(0, len(target), step):
+        target[start : start + step] = tensor[start : start + step][..., columns]
 
 
 def _turn(target: np.ndarray, rows: Callable[[int, int], np.ndarray]) -> None:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from t2t.families.rows import STRIP, Layout
+from t2t.families.rows import PIECE, STRIP, Layout
 
 
 def split_kernel(tensor, parts, i):
@@ -28,6 +28,8 @@ CASES = {
                             lambda t: split_heads(t, 3, 1).reshape(7, 3, -1)),
     "a part, not turned": (Layout("kernel", transposed=False, part=(2, 3)), (7, 3 * WIDTH), (7, WIDTH),
                            lambda t: np.split(t, 3, axis=1)[2]),
+    "the same, in pieces": (Layout(), (PIECE // 1000 * 2 + 1, 1000), (PIECE // 1000 * 2 + 1, 1000), lambda t: t),
+    "the same, one row after the other": (Layout(), (3, PIECE + 1), (3, PIECE + 1), lambda t: t),
     "last first": (Layout("last_first"), (WIDTH, 2, 5), (2, 5, WIDTH), lambda t: t.transpose(1, 2, 0)),
     "convolution": (Layout("convolution"), (WIDTH, 5, 2, 3), (2, 3, 5, WIDTH), lambda t: t.transpose(2, 3, 1, 0)),
     "flat": (Layout("flat"), (WIDTH,), (3, WIDTH // 3), lambda t: t.reshape(3, -1)),
