@@ -38,7 +38,7 @@ class DataConfig:
     inputs_length: int = 512
     targets_length: int = 128
     labels: tuple[str, ...] = ()  # of a model that answers with them; (): the task's, or those that its targets hold
-    stride: int = 128  # of spans: windows of a long context begin so many tokens one after the other
+    stride: int = 128  # of spans and tags: windows of a long text begin so many tokens one after the other
     too_long: Literal["error", "skip", "trim"] = "trim"  # of longer examples; they are counted and reported whichever
     prefix_attention: bool = True  # decoder-only models: the inputs see each other both ways (prefix LM)
     loss_on_inputs: bool = False  # decoder-only models: learn the inputs too, not the targets alone

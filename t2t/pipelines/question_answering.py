@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from t2t.data.vocabulary import Tokens
+from t2t.data.windows import windows
 from t2t.errors import ConfigError, DataError
 from t2t.pipelines.pipeline import Pipeline
 from t2t.pipelines.spans import best_spans, probabilities
-from t2t.pipelines.windows import windows
 
 LONGEST = 384  # of a row, where nothing else is said
 

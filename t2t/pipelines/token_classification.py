@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from t2t.data.vocabulary import Tokens
+from t2t.data.windows import most_context, windows
 from t2t.pipelines.entities import Piece, Strategy, entities, words
 from t2t.pipelines.labels import names_of, softmax
 from t2t.pipelines.pipeline import Pipeline
-from t2t.pipelines.windows import most_context, windows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

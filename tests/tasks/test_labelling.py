@@ -63,35 +63,60 @@ def test_a_number_is_itself(bert):
 
 
 def test_the_first_piece_of_a_word_has_its_tag(bert):
-    tags, text = Tags(LABELS), {"inputs": "the cats sat .", "targets": "O B-x I-x O"}
+    tags, text = Tags(LABELS, 64, 32), {"inputs": "the cats sat .", "targets": "O B-x I-x O"}
     (example,) = tags.examples(text, bert, True)
     assert pieces(example["inputs"]) == "[CLS] the cat ##s sat . [SEP]"
     assert example["loss_weights"].tolist() == [0, 1, 1, 0, 1, 1, 0]
     assert [LABELS[t] for t, w in zip(example["targets"], example["loss_weights"]) if w] == ["O", "B-x", "I-x", "O"]
     assert tags.answer([logits_of(example["targets"], 3)], [example], text) == text["targets"]
-    cut = logits_of(example["targets"], 3)[:5]  # the fifth token is now [SEP]
-    assert tags.answer([cut], [example], text) == "O B-x O O"
 
 
 def test_every_vocabulary_here_has_first_pieces():
-    (example,) = Tags(LABELS).examples({"inputs": "naïve  é x", "targets": "O B-x I-x"}, ByteVocabulary(), True)
+    (example,) = Tags(LABELS, 64, 32).examples({"inputs": "naïve  é x", "targets": "O B-x I-x"}, ByteVocabulary(), True)
     at = np.flatnonzero(example["loss_weights"])
     assert at.tolist() == [0, 8, 11]
     assert example["firsts"] == [0, 8, 11]
 
 
 def test_a_word_that_leaves_no_piece_is_outside(bert):
-    tags, text = Tags(LABELS), {"inputs": "cats \u200b sat", "targets": "B-x B-x I-x"}
+    tags, text = Tags(LABELS, 64, 32), {"inputs": "cats \u200b sat", "targets": "B-x B-x I-x"}
     (example,) = tags.examples(text, bert, True)
     assert example["firsts"][1] is None
     assert tags.answer([logits_of(example["targets"], 3)], [example], text) == "B-x O I-x"
 
 
+def test_a_long_text_is_tagged_in_windows_that_show_what_is_around_a_word(bert):
+    words = ("the", "cats", "sat", "on", "a", "mat", "the", "cats", "sat")
+    given = [LABELS[i % 3] for i in range(len(words))]
+    text = {"inputs": " ".join(words), "targets": " ".join(given)}
+    tags = Tags(LABELS, 8, 3)
+    examples = tags.examples(text, bert, True)
+    assert [pieces(e["inputs"]) for e in examples] == [
+        "[CLS] the cat ##s sat on a [SEP]",
+        "[CLS] sat on a ma ##t the [SEP]",
+        "[CLS] ma ##t the cat ##s sat [SEP]",
+    ]
+    # "a", the fifth word, has nothing after it in the first window, and two words before it in the second.
+    assert [e["firsts"] for e in examples] == [
+        [1, 2, 4, 5, None, None, None, None, None],
+        [None, None, None, None, 3, 4, None, None, None],
+        [None, None, None, None, None, None, 3, 4, 6],
+    ]
+    assert sum(e["loss_weights"].sum() for e in examples) == len(words)
+    assert tags.answer([logits_of(e["targets"], 3) for e in examples], examples, text) == text["targets"]
+    (whole,) = Tags(LABELS, 14, 3).examples(text, bert, True)
+    assert whole["firsts"] == [1, 2, 4, 5, 6, 7, 9, 10, 12]
+    (nothing,) = tags.examples({"inputs": "", "targets": ""}, bert, True)
+    assert pieces(nothing["inputs"]) == "[CLS] [SEP]"
+    with pytest.raises(DataError, match="data.inputs_length 2 has no room for a text"):
+        Tags(LABELS, 2, 1).examples(text, bert, True)
+
+
 def test_words_and_tags_are_as_many(bert):
     with pytest.raises(DataError, match="found 2 words and 1 tags"):
-        Tags(LABELS).examples({"inputs": "the cat", "targets": "O"}, bert, True)
+        Tags(LABELS, 64, 32).examples({"inputs": "the cat", "targets": "O"}, bert, True)
     with pytest.raises(DataError, match="found 'B-y'"):
-        Tags(LABELS).examples({"inputs": "the cat", "targets": "O B-y"}, bert, True)
+        Tags(LABELS, 64, 32).examples({"inputs": "the cat", "targets": "O B-y"}, bert, True)
 
 
 CONTEXT = "the cats sat on a mat . dogs played on the mat . "
@@ -175,5 +200,5 @@ def test_labels_are_read_off_targets():
 def test_what_an_output_learns():
     assert labelling_of("sequence", (), length=8, stride=4) == Numbers()
     assert labelling_of("sequence", ("a",), length=8, stride=4) == Classes(("a",))
-    assert labelling_of("tagging", ("a",), length=8, stride=4) == Tags(("a",))
+    assert labelling_of("tagging", ("a",), length=8, stride=4) == Tags(("a",), 8, 4)
     assert labelling_of("spans", (), length=8, stride=4) == Spans(8, 4)

@@ -31,10 +31,12 @@ def test_all_sentences_of_wnut17_keep_their_tags(shared_data, bert):
     assert sum(len(t["inputs"].split(" ")) for t in texts) == 15_733
     labels = read_labels([t["targets"] for t in texts], "tagging")
     assert len(labels) == 13
-    tags, answers = Tags(labels), []
+    tags, answers, windows = Tags(labels, 24, 8), [], 0
     for text in texts:
-        (example,) = tags.examples(text, bert, True)
-        answers.append(tags.answer([np.eye(len(labels))[example["targets"]]], [example], text))
+        examples = tags.examples(text, bert, True)
+        answers.append(tags.answer([np.eye(len(labels))[e["targets"]] for e in examples], examples, text))
+        windows += len(examples)
+    assert windows > len(texts)
     (entity_f1, tag_accuracy) = task.metric_functions()
     targets = [t["targets"] for t in texts]
     assert entity_f1(targets, answers)["entity_f1"] > 99.9  # a word of symbols that BERT knows nothing of is outside

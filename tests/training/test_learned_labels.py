@@ -120,13 +120,17 @@ def test_a_number_is_learned_by_its_squared_error(tmp_path):
     assert model.labels == ()
 
 
-@pytest.mark.parametrize("model", [{}, DECODER], ids=["encoder", "decoder"])
-def test_tags_are_learned_word_by_word(tmp_path, model):
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [({}, {}), (DECODER, {}), ({}, {"inputs_length": 6, "stride": 2, "buckets": ()})],
+    ids=["encoder", "decoder", "windows"],
+)
+def test_tags_are_learned_word_by_word(tmp_path, model, data):
     tag = {"red": "B-colour", "blue": "I-colour", "salt": "B-food"}
     lines = ["".join(f"{w}\t{tag.get(w, 'O')}\n" for w in text.split()) for text in sentences()]
     path = tmp_path / "t.conll"
     path.write_text("\n".join(lines), encoding="utf-8")
-    config = run(path, "tagging", metrics=("entity_f1", "tag_accuracy"), model=model)
+    config = run(path, "tagging", metrics=("entity_f1", "tag_accuracy"), model=model, **data)
     found, model, _ = finished(config, tmp_path / "run")
     assert found["files/entity_f1"] == 100.0
     assert found["files/tag_accuracy"] == found["files/label_accuracy"] == 100.0

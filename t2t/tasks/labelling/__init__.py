@@ -50,7 +50,7 @@ def labelling_of(output: str, labels: Sequence[str], *, length: int, stride: int
     if output == "spans":
         return Spans(length, stride)
     if output == "tagging":
-        return Tags(tuple(labels))
+        return Tags(tuple(labels), length, stride)
     return Classes(tuple(labels)) if labels else Numbers()
 
 

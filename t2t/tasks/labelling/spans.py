@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from t2t.data.vocabulary import Vocabulary
+from t2t.data.windows import windows
 from t2t.errors import DataError
 
 MOST_TOKENS = 30  # of an answer
@@ -37,9 +38,9 @@ class Spans:
         if room < 1:
             raise DataError(f"data.inputs_length {self.length} has no room for a context: make it greater.")
         context = vocabulary.tokens(context_text)
-        found, start = [], 0
-        while not found or start - self._step(room) + room < len(context):
-            joined = vocabulary.join(question, context[start : start + room])
+        found = []
+        for window in windows(len(context), room, max(room - self.stride, 0)):
+            joined = vocabulary.join(question, context[window])
             own = [i for i, of in enumerate(joined.texts) if of == 1]
             nowhere = joined.ids.index(vocabulary.cls_id) if vocabulary.cls_id in joined.ids else 0
             found.append(
@@ -53,7 +54,6 @@ class Spans:
                     "nowhere": nowhere,
                 }
             )
-            start += self._step(room)
         return found
 
     def answer(
@@ -68,9 +68,6 @@ class Spans:
                 best, first, last = found
                 answer = context[example["offsets"][own[first]][0] : example["offsets"][own[last]][1]]
         return answer.strip() if best >= nowhere else ""
-
-    def _step(self, room: int) -> int:
-        return min(self.stride, room)
 
 
 def question_and_context(text: Mapping[str, Any]) -> tuple[str, str]:

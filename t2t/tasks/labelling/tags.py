@@ -9,16 +9,25 @@ from typing import Any
 import numpy as np
 
 from t2t.data.vocabulary import EncodedText, Vocabulary
+from t2t.data.windows import most_context, windows
 from t2t.errors import DataError
 
-OUTSIDE = "O"  # of a word that no piece stands for, or that was cut off
+OUTSIDE = "O"  # of a word that no piece stands for
 
 
 @dataclasses.dataclass(frozen=True)
 class Tags:
-    """One of `labels` for each word."""
+    """One of `labels` for each word; a long text is read in overlapping windows, and each word tagged in the one that
+    shows most of what is around it.
+
+    Attributes:
+      length: of a window with its special tokens.
+      stride: how many tokens later the next window begins.
+    """
 
     labels: tuple[str, ...]
+    length: int
+    stride: int
 
     def examples(self, text: Mapping[str, Any], vocabulary: Vocabulary, training: bool) -> list[dict[str, Any]]:
         words = [match.span() for match in re.finditer("[^ ]+", text["inputs"])]
@@ -32,39 +41,53 @@ class Tags:
             )
         if training and (strange := sorted(set(tags) - set(self.labels))):
             raise DataError(f"Expected tags among {', '.join(self.labels)}, found {strange[0]!r}.")
-        found = vocabulary.encode_for_model(text["inputs"])
-        firsts, targets, weights = first_pieces(found, words), np.zeros(len(found), np.int32), np.zeros(len(found))
-        for tag, at in zip(reversed(tags), reversed(firsts)):  # where words share a piece it is the first one's
-            if at is not None and tag in self.labels:
-                targets[at], weights[at] = self.labels.index(tag), 1.0
-        return [
-            {
-                "inputs": np.asarray(found.ids, np.int32),
-                "types": np.asarray(found.types, np.int32),
-                "targets": targets,
-                "loss_weights": weights.astype(np.float32),
-                "firsts": firsts,
-            }
-        ]
+        tokens = vocabulary.tokens(text["inputs"])
+        firsts, found = first_pieces(tokens.offsets, words), self._windows(len(tokens), vocabulary)
+        chosen, examples = most_context(found, len(tokens)), []
+        for i, window in enumerate(found):
+            joined = vocabulary.join(tokens[window])
+            own = [at for at, of in enumerate(joined.texts) if of == 0]
+            here = [None if at is None or chosen[at] != i else own[at - window.start] for at in firsts]
+            examples.append(self._example(joined, here, tags))
+        return examples
 
     def answer(
         self, logits: Sequence[np.ndarray], examples: Sequence[Mapping[str, Any]], text: Mapping[str, Any]
     ) -> str:
-        (logits,), (example,) = logits, examples
-        kept = (
-            len(logits) if len(logits) == len(example["inputs"]) else len(logits) - 1
-        )  # the last of a cut one ends it
-        best = np.argmax(logits, axis=-1)
         outside = OUTSIDE if OUTSIDE in self.labels else self.labels[0]
-        return " ".join(outside if at is None or at >= kept else self.labels[int(best[at])] for at in example["firsts"])
+        found = [outside] * len(examples[0]["firsts"])
+        for scores, example in zip(logits, examples):
+            for word, at in enumerate(example["firsts"]):
+                if at is not None:
+                    found[word] = self.labels[int(np.argmax(scores[at]))]
+        return " ".join(found)
+
+    def _windows(self, tokens: int, vocabulary: Vocabulary) -> list[slice]:
+        room = self.length - vocabulary.frame.added(pair=False)
+        if room < 1:
+            raise DataError(f"data.inputs_length {self.length} has no room for a text: make it greater.")
+        return windows(tokens, room, max(room - self.stride, 0))
+
+    def _example(self, window: EncodedText, firsts: Sequence[int | None], tags: Sequence[str | None]) -> dict[str, Any]:
+        targets, weights = np.zeros(len(window), np.int32), np.zeros(len(window), np.float32)
+        for tag, at in zip(reversed(tags), reversed(firsts)):  # where words share a piece it is the first one's
+            if at is not None and tag in self.labels:
+                targets[at], weights[at] = self.labels.index(tag), 1.0
+        return {
+            "inputs": np.asarray(window.ids, np.int32),
+            "types": np.asarray(window.types, np.int32),
+            "targets": targets,
+            "loss_weights": weights,
+            "firsts": firsts,
+        }
 
 
-def first_pieces(found: EncodedText, words: Sequence[tuple[int, int]]) -> list[int | None]:
-    """The first token that has a character of each word; None where none has."""
+def first_pieces(offsets: Sequence[tuple[int, int]], words: Sequence[tuple[int, int]]) -> list[int | None]:
+    """The first token that has a character of each word; None where none has. Both are spans of characters."""
     firsts: list[int | None] = [None] * len(words)
     word = 0
-    for i, ((start, end), of) in enumerate(zip(found.offsets, found.texts)):
-        if of != 0 or end <= start:
+    for i, (start, end) in enumerate(offsets):
+        if end <= start:
             continue
         while word < len(words) and words[word][1] <= start:
             word += 1
