@@ -11,6 +11,7 @@ import numpy as np
 
 from t2t.attention.calls import Call
 from t2t.attention.dense import allowed_pairs, reference
+from t2t.attention.kernels.band import reach
 from t2t.attention.kernels.tiles import ArrayBias, FunctionBias
 from t2t.attention.named import bidirectional
 from t2t.attention.pattern import Pattern
@@ -191,9 +192,23 @@ class _HeadsBias:
         return self.bias(query, key)[:, np.asarray(self.heads)]
 
 
+@flax.struct.dataclass
+class _HeadsBiasOfDistances(_HeadsBias):
+    """Of one that is a function of the distance alone."""
+
+    def of_distances(self, distance: jax.Array) -> jax.Array:
+        return self.bias.of_distances(distance)[np.asarray(self.heads)]
+
+    @property
+    def max_distance(self) -> int | None:
+        return reach(self.bias)
+
+
 def _of_heads(bias, heads: tuple[int, ...]):
-    if bias is None or callable(bias):
-        return bias if bias is None else _HeadsBias(bias, heads)
+    if bias is None:
+        return None
+    if callable(bias):
+        return (_HeadsBiasOfDistances if hasattr(bias, "of_distances") else _HeadsBias)(bias, heads)
     return bias if bias.shape[1] == 1 else bias[:, np.asarray(heads)]
 
 

@@ -17,6 +17,7 @@ from t2t.attention.atoms import Bidirectional, Causal
 from t2t.attention.calls import Call
 from t2t.attention.dense_plan import Part, dense_plan, near_and_far
 from t2t.attention.kernels import fused, gathered, looped, regular
+from t2t.attention.kernels.band import Band, reach
 from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Side
 from t2t.attention.order import Order
 from t2t.attention.packing import documents, one_document
@@ -106,7 +107,7 @@ def _is_shifted(part, arrays):
 def _part_output(settings, arrays, part, rows):
     if isinstance(part, Call):
         return fused.forward(part, _scaled(settings, arrays), arrays.key, arrays.value, arrays.bias, rows)
-    operands, rule = _lay_out(settings, arrays, part)
+    operands, rule = _lay_out(settings, arrays, part, _bias_of_part(settings, part, arrays.bias, turned=False))
     kernel, *how = _kernel(part, operands, rule)
     out, total = kernel.forward(operands, part.tiling, rule, *how)
     return part.queries.undo(out), part.queries.undo(total, MASKED)
@@ -156,12 +157,13 @@ def _part_gradients(settings, arrays, part, rows, out, total, d_out, own_total):
     if isinstance(part, Call):
         given = _scaled(settings, arrays), arrays.key, arrays.value, out, total, d_out
         return fused.backward(part, *given, arrays.bias, rows, own_total)
-    operands, rule = _lay_out(settings, arrays, part)
+    bias, pull = jax.vjp(lambda bias: _bias_of_part(settings, part, bias, turned=True), arrays.bias)
+    operands, rule = _lay_out(settings, arrays, part, bias)
     kernel, *how = _kernel(part, operands, rule)
     delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
     lay = part.queries.lay
     some = kernel.backward(operands, part.tiling, rule, *how, lay(d_out), lay(total, -MASKED), lay(delta))
-    return *(order.undo(g) for order, g in zip((part.queries, part.keys, part.keys), some)), some[3]
+    return *(order.undo(g) for order, g in zip((part.queries, part.keys, part.keys), some)), pull(some[3])[0]
 
 
 planned.defvjp(_forward_kept, _backward)
@@ -205,9 +207,9 @@ def dense_parts(settings: Settings, arrays: Arrays) -> tuple[Part, ...] | None:
         return None
     n, m = arrays.query.shape[1], arrays.key.shape[1]
     usable = functools.partial(fused.usable, query=arrays.query, bias=arrays.bias)
-    reach = fused.reach(arrays.bias)
-    if reach is not None and n == m:
-        parts = near_and_far(simplify(settings.pattern.expand()), n, reach)
+    far = reach(arrays.bias)
+    if far is not None and n == m:
+        parts = near_and_far(simplify(settings.pattern.expand()), n, far)
         if parts is not None and all(usable(call) for call in parts):
             return parts
     parts = dense_plan(settings.pattern, n, m, usable)
@@ -234,7 +236,19 @@ def _scaled(settings: Settings, arrays: Arrays) -> jax.Array:
     return arrays.query * jnp.asarray(settings.scale, arrays.query.dtype)
 
 
-def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands, Rule]:
+def _even(settings: Settings, piece: Piece) -> bool:
+    """Whether a slot's number is its position, of queries and keys."""
+    return not settings.placed and type(piece.queries) is type(piece.keys) is Order
+
+
+def _bias_of_part(settings: Settings, piece: Piece, bias, turned: bool):
+    """What the kernels take for a bias, for the forward pass or, turned, for the backward pass."""
+    if hasattr(bias, "of_distances") and _even(settings, piece):
+        return Band.of(bias, piece.tiling, turned=turned)
+    return bias
+
+
+def _lay_out(settings: Settings, arrays: Arrays, piece: Piece, bias) -> tuple[Operands, Rule]:
     def side(order: Order, segments, positions, prefix):
         index = jnp.asarray(order.positions, jnp.int32)[None]
         return Side(
@@ -252,10 +266,10 @@ def _lay_out(settings: Settings, arrays: Arrays, piece: Piece) -> tuple[Operands
         value=piece.keys.lay(arrays.value),
         query_side=side(piece.queries, arrays.query_segments, arrays.query_positions, query_prefix),
         key_side=side(piece.keys, arrays.key_segments, arrays.key_positions, prefix),
-        bias=arrays.bias,
+        bias=bias,
         keep=None if arrays.keep is None else piece.keys.lay(arrays.keep),
         dropout_key=arrays.dropout_key,
-        even=not settings.placed and type(piece.queries) is type(piece.keys) is Order,
+        even=_even(settings, piece),
     )
     if prefix is not None and settings.placed:
         piece = dataclasses.replace(piece, pattern=without_causality(settings.pattern))

@@ -197,7 +197,8 @@ def test_what_it_cannot_do_is_left_to_others(on_a_tpu, monkeypatch):
         given = planned.Arrays(q, q, q, **more)
         settings = planned.Settings(pattern, 1.0, 0.0, False)
         return [
-            planned._kernel(p, *planned._lay_out(settings, given, p))[0] for p in planned.pieces_of(settings, given)
+            planned._kernel(p, *planned._lay_out(settings, given, p, given.bias))[0]
+            for p in planned.pieces_of(settings, given)
         ]
 
     scattered = where(lambda i, j: (i // 16 * 7 + j // 16 * 11) % 5 == 1)

@@ -19,6 +19,7 @@ import numpy as np
 from t2t.attention.atoms import Bidirectional, Causal, Local
 from t2t.attention.calls import Call
 from t2t.attention.kernels import tiles as portable
+from t2t.attention.kernels.band import reach
 from t2t.attention.kernels.tiles import MASKED, ArrayBias, Rule, Side, Tiles
 from t2t.attention.packing import Documents, documents
 
@@ -102,12 +103,6 @@ def usable(call: Call, query: jax.Array, bias: Any = None, *, lengths: bool = Fa
     lengths = lengths or call.key_lengths is not None
     kind = Kind(query.dtype, width, call.causal, call.window is not None, biased, lengths, packed)
     return kernels.takes(kind) and works(kernels, kind)
-
-
-def reach(bias: Any) -> int | None:
-    """From how far away a bias no longer changes, if it is a function of the distance alone (see `tiles.bias_of`) and
-    says so by `max_distance`."""
-    return getattr(bias, "max_distance", None) if hasattr(bias, "of_distances") else None
 
 
 def shifts(call: Call, bias: Any) -> bool:
@@ -278,6 +273,7 @@ def _furthest_apart(kernels: ModuleType, kind: Kind) -> float:
             bias,
             None,
             rule,
+            jax.tree.map(jnp.zeros_like, bias),
             jnp.swapaxes(d_out, 1, 2)[:, :, None],
             whole_total[:, :, None],
             jnp.swapaxes(delta, 1, 2)[:, :, None],

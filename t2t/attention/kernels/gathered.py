@@ -54,10 +54,12 @@ def backward(
         d_query, d_key, d_value, d_bias = so_far
         tiles, of = items.take(number)
         mine = (items.queries(x, of) for x in given)
-        of_query, of_key, of_value, of_bias = of_tiles.backward(tiles, operands.bias, operands.dropout_key, rule, *mine)
+        of_query, of_key, of_value, d_bias = of_tiles.backward(
+            tiles, operands.bias, operands.dropout_key, rule, d_bias, *mine
+        )
         d_query = d_query + items.joined(of_query, of, jax.ops.segment_sum)
         d_key, d_value = items.add(d_key, of_key, number), items.add(d_value, of_value, number)
-        return (d_query, d_key, d_value, jax.tree.map(jnp.add, d_bias, of_bias)), None
+        return (d_query, d_key, d_value, d_bias), None
 
     b, _, h, k = operands.query.shape
     none = jnp.zeros((b, h, tiling.tiles + 1, tiling.query_tile, k), jnp.float32)

@@ -58,9 +58,11 @@ def backward(
             d_query, d_key, d_value, d_bias = so_far
             start = starts[item]
             tiles = _take(laid, tiling, tile, start, item)
-            of_query, of_key, of_value, of_bias = of_tiles.backward(tiles, laid.bias, laid.dropout_key, rule, *mine)
+            of_query, of_key, of_value, d_bias = of_tiles.backward(
+                tiles, laid.bias, laid.dropout_key, rule, d_bias, *mine
+            )
             d_key, d_value = _add(d_key, of_key[:, :, 0], start), _add(d_value, of_value[:, :, 0], start)
-            return d_query + of_query[:, :, 0], d_key, d_value, jax.tree.map(jnp.add, d_bias, of_bias)
+            return d_query + of_query[:, :, 0], d_key, d_value, d_bias
 
         none = jnp.zeros((b, h, tiling.query_tile, k), jnp.float32)
         d_query, *gradients = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, (none, *gradients))
@@ -109,7 +111,7 @@ def _take(operands: Operands, tiling: Tiling, tile, start, number) -> Tiles:
         key_side=jax.tree.map(lambda x: keys(x, 1), operands.key_side),
         keep=None if operands.keep is None else keys(operands.keep, 2),
         number=number,
-        offset=(first - start)[None] if operands.even else None,
+        offset=first - start if operands.even else None,
     )
 
 

@@ -43,12 +43,12 @@ def backward(
     def chunk(gradients, number):
         d_key, d_value, d_bias = gradients
         mine = (_heads_first(chunks.queries(x, number)) for x in given)
-        d_query, of_key, of_value, of_bias = of_tiles.backward(
-            chunks.take(number), operands.bias, operands.dropout_key, rule, *mine
+        d_query, of_key, of_value, d_bias = of_tiles.backward(
+            chunks.take(number), operands.bias, operands.dropout_key, rule, d_bias, *mine
         )
         d_key = chunks.add(d_key, _heads_last(of_key), number)
         d_value = chunks.add(d_value, _heads_last(of_value), number)
-        return (d_key, d_value, jax.tree.map(jnp.add, d_bias, of_bias)), _heads_last(d_query)
+        return (d_key, d_value, d_bias), _heads_last(d_query)
 
     zero = jnp.zeros_like(chunks.operands.key, jnp.float32)
     d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
@@ -116,9 +116,9 @@ class _Chunks:
         return jax.lax.dynamic_update_slice_in_dim(x, old + more, start, 1)
 
     def _offset(self, number: jax.Array) -> jax.Array:
-        """How far the first query of each tile stands behind its first key, [c]."""
-        tile = number * self.tiles + jnp.arange(self.tiles if self.stride else 1)
-        return tile * (self.query_tile - self.stride) - (self.first - self.before)
+        """How far the first query of each tile stands behind its first key: all alike where slices move as tiles do."""
+        tile = 0 if self.stride else number * self.tiles + jnp.arange(self.tiles)
+        return jnp.asarray(tile * self.query_tile - (self.first - self.before), jnp.int32)
 
     @property
     def _shifts(self) -> int:

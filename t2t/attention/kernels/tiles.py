@@ -12,6 +12,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from t2t.attention.kernels.band import Band
 from t2t.attention.pattern import Pattern
 
 MASKED = -1e10  # the logit of a pair that may not meet: finite, so that no row of a softmax is ever 0/0
@@ -75,7 +76,7 @@ class Operands:
       query: [b slots h k], scaled.
       key, value: [b slots h k].
       query_side, key_side: see `Side`.
-      bias: a pytree that makes the bias of positions, or None.
+      bias: a pytree that makes the bias of positions, a `Band`, or None.
       keep: [b slots h] of keys, factors on the weights of whole keys, or None.
       dropout_key: or None.
       even: whether a slot's number is its position, of queries and keys.
@@ -86,7 +87,7 @@ class Operands:
     value: jax.Array
     query_side: Side
     key_side: Side
-    bias: Callable[..., jax.Array] | None
+    bias: Callable[..., jax.Array] | Band | None
     keep: jax.Array | None
     dropout_key: jax.Array | None
     even: bool = flax.struct.field(pytree_node=False, default=False)
@@ -121,8 +122,9 @@ class Tiles:
     [b h c m], and a number that differs from tile to tile for dropout.
 
     Attributes:
-      offset: int32 [c], how far the first query of a tile stands behind its first key, where both stand one after the
-        other and nothing else says where they stand; else None.
+      offset: int32 [c], or a scalar where it is that of all: how far the first query of a tile stands behind its first
+        key, where both stand one after the other and nothing else says where they stand; else None. One tile may be
+        several of its tiling, one after the other: then that of each.
     """
 
     query: jax.Array
@@ -144,15 +146,12 @@ def logits_of(tiles: Tiles, bias: Any, rule: Rule) -> tuple[jax.Array, jax.Array
     return jnp.where(allowed, logits, MASKED), allowed
 
 
-def bias_of(bias: Callable[..., jax.Array], tiles: Tiles) -> jax.Array:
-    """The bias of tiles, [b|1 h c q m]. One that is a function of the distance alone says so by `of_distances`, int [D]
-    → [h D]: then it is made for the q + m distances of a tile, and shifted from row to row."""
-    if tiles.offset is not None and hasattr(bias, "of_distances"):
-        q, m = tiles.query.shape[3], tiles.key.shape[3]
-        distances = tiles.offset[:, None] + jnp.arange(q - 1, -m, -1)
-        made = bias.of_distances(distances).astype(jnp.float32)  # [h c q+m−1], farthest first
-        row = jax.vmap(lambda i: jax.lax.dynamic_slice_in_dim(made, i, m, axis=2), out_axes=2)
-        return row(jnp.arange(q - 1, -1, -1))[None]
+def bias_of(bias: Callable[..., jax.Array] | Band, tiles: Tiles) -> jax.Array:
+    """The bias of tiles, [b|1 h c|1 q m]. One that is a function of the distance alone says so by `of_distances`, int
+    […] → [h …]: then it comes as a `Band` wherever tiles have an offset."""
+    if isinstance(bias, Band):
+        h, q, m = tiles.query.shape[1], tiles.query.shape[3], tiles.key.shape[3]
+        return bias.of_tiles(tiles.offset).reshape(1, h, -1, q, m)
     query, key = (s.index if isinstance(bias, ArrayBias) else s.positions for s in (tiles.query_side, tiles.key_side))
     b = max(query.shape[0], key.shape[0])
     c, q, m = query.shape[1], query.shape[2], key.shape[2]
@@ -215,13 +214,15 @@ def backward(
     bias: Any,
     dropout_key: jax.Array | None,
     rule: Rule,
+    d_bias: Any,
     out: jax.Array,
     total: jax.Array,
     delta: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
-    """Gradients of tiles' queries, keys, values (float32, shaped as these) and of the bias (a pytree as the bias).
+    """Gradients of tiles' queries, keys, values (float32, shaped as these), and that of the bias with theirs added.
 
     Args:
+      d_bias: the gradient of the bias so far, a pytree as the bias.
       out: [b h c q k], the gradient of the output.
       total: [b h c q], the log-sum-exp of the whole row.
       delta: [b h c q], the output times its gradient, summed over k (Dao et al. 2022, equation 4).
@@ -244,11 +245,13 @@ def backward(
     if factors is not None:
         d_weights = d_weights * factors
     d_logits = weights * (d_weights - delta[..., None, :])
-    d_bias = None
     if bias is not None:
-        summed = tuple(axis for axis in (0, 1) if made.shape[axis] == 1)
         d_made = _flip(d_logits)
-        (d_bias,) = pull(d_made.sum(summed, keepdims=True) if summed else d_made)
+        d_made = d_made.sum([axis for axis in (0, 1, 2) if made.shape[axis] == 1], keepdims=True)
+        if isinstance(bias, Band):
+            d_bias = d_bias.add(tiles.offset, d_made.reshape(h, tiles.offset.size, -1, m))
+        else:
+            d_bias = jax.tree.map(jnp.add, d_bias, pull(d_made)[0])
     d_logits = d_logits.astype(dtype)
     d_key = jnp.einsum("bhcmq,bhcqk->bhcmk", d_logits, tiles.query, **f32)
     turned = jax.lax.optimization_barrier(_flip(tiles.key))
