@@ -23,6 +23,7 @@ Implementation = Literal["auto", "reference", "tiles", "fused"]
 
 FEW_PAIRS = 2**16  # n · m below which tiles are not worth their loops
 MANY_LOGITS = 2**26  # b · h · n · m above which their memory is not worth having, whatever the pattern
+MANY_ON_CPU = 2**25  # the same where tiles stay in the cache and logits do not
 WORTH_LEAVING_OUT = 0.6  # of n · m: a plan that computes more than this gains nothing over all logits at once
 
 
@@ -119,7 +120,10 @@ def attend(
         if parts is not None and all(isinstance(part, Call) for part in parts):
             implementation = "fused"
     if implementation == "auto":
-        implementation = choose(pattern, b, h, n, m, placed=query_positions is not None, prefix=prefix is not None)
+        looked_up = isinstance(arrays.bias, ArrayBias)
+        many = MANY_ON_CPU if jax.default_backend() == "cpu" and not looked_up else MANY_LOGITS
+        placed, prefixed = query_positions is not None, prefix is not None
+        implementation = choose(pattern, b, h, n, m, many=many, placed=placed, prefix=prefixed)
     if implementation == "reference":
         return reference(
             query,
@@ -145,12 +149,21 @@ def attend(
 
 
 def choose(
-    pattern: Pattern, b: int, h: int, n: int, m: int, *, placed: bool = False, prefix: bool = False
+    pattern: Pattern,
+    b: int,
+    h: int,
+    n: int,
+    m: int,
+    *,
+    many: int = MANY_LOGITS,
+    placed: bool = False,
+    prefix: bool = False,
 ) -> Implementation:
-    """The implementation that `attend` takes by itself for b rows of n queries and m keys with h heads."""
+    """The implementation that `attend` takes by itself for b rows of n queries and m keys with h heads, where more than
+    `many` logits are not to be had at once."""
     if n * m < FEW_PAIRS:
         return "reference"
-    if b * h * n * m > MANY_LOGITS:
+    if b * h * n * m > many:
         return "tiles"
     if placed or prefix:
         return "reference"

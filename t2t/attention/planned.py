@@ -24,7 +24,8 @@ from t2t.attention.packing import documents, one_document
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import Piece, normal_form, plan, simplify, without_causality
 
-AT_ONCE = {"cpu": 2**17, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
+AT_ONCE = {"cpu": 2**18, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
+LOOPED = 2  # times as many where one large tile follows another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +163,8 @@ def _part_gradients(settings, arrays, part, rows, out, total, d_out, own_total):
     kernel, *how = _kernel(part, operands, rule)
     delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
     lay = part.queries.lay
-    some = kernel.backward(operands, part.tiling, rule, *how, lay(d_out), lay(total, -MASKED), lay(delta))
+    given = jax.tree.map(jnp.zeros_like, bias), lay(d_out), lay(total, -MASKED), lay(delta)
+    some = kernel.backward(operands, part.tiling, rule, *how, *given)
     return *(order.undo(g) for order, g in zip((part.queries, part.keys, part.keys), some)), pull(some[3])[0]
 
 
@@ -293,4 +295,4 @@ def _kernel(piece: Piece, operands: Operands, rule: Rule):
 
         if pallas_tiles.serves(operands, piece.tiling, rule):
             return (pallas_tiles,)
-    return (looped,) if platform == "cpu" else (gathered, at_once)
+    return (looped, LOOPED * at_once) if platform == "cpu" else (gathered, at_once)

@@ -21,6 +21,9 @@ class OfDistances:
 
     table: jax.Array  # [h distances], of −N … N
 
+    def __call__(self, query, key):
+        return jnp.moveaxis(self.of_distances(query[:, :, None] - key[:, None]), 0, 1)
+
     def of_distances(self, distance):
         return jnp.take(self.table, jnp.clip(distance, -N, N) + N, axis=1)
 

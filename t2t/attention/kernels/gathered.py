@@ -12,7 +12,7 @@ from t2t.attention.tiling import Tiling
 
 
 def forward(operands: Operands, tiling: Tiling, rule: Rule, at_once: int) -> tuple[jax.Array, jax.Array]:
-    """Attention of laid-out arrays, `at_once` pairs of logits at once; see `looped.forward`."""
+    """Attention of laid-out arrays; see `looped.forward`."""
     b, slots, h, k = operands.query.shape
     items = _Items(operands, tiling, at_once)
 
@@ -40,6 +40,7 @@ def backward(
     tiling: Tiling,
     rule: Rule,
     at_once: int,
+    d_bias: object,
     out: jax.Array,
     total: jax.Array,
     delta: jax.Array,
@@ -64,7 +65,6 @@ def backward(
     b, _, h, k = operands.query.shape
     none = jnp.zeros((b, h, tiling.tiles + 1, tiling.query_tile, k), jnp.float32)
     zero = jnp.zeros_like(items.operands.key, jnp.float32)
-    d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
     gradients, _ = jax.lax.scan(chunk, (none, zero, zero, d_bias), jnp.arange(items.chunks))
     d_query, d_key, d_value, d_bias = gradients
     return items.in_slots(d_query)[:, :slots], d_key[:, :keys], d_value[:, :keys], d_bias

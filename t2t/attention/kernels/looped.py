@@ -4,14 +4,23 @@ and for rows of unequal weight, which pay for no more than their own slices. Mem
 import jax
 import jax.numpy as jnp
 
+from t2t.attention.kernels import groups
 from t2t.attention.kernels import tiles as of_tiles
 from t2t.attention.kernels.tiles import FLOOR, MASKED, Operands, Rule, Tiles, pad
 from t2t.attention.tiling import Tiling
 
 
-def forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, jax.Array]:
+def forward(operands: Operands, tiling: Tiling, rule: Rule, at_once: int) -> tuple[jax.Array, jax.Array]:
     """Attention of laid-out arrays: the output [b slots h k] in the dtype of the values, and the log-sum-exp of each
-    row, float32 [b slots h]; 0 and MASKED where a row sees nothing."""
+    row, float32 [b slots h]; 0 and MASKED where a row sees nothing.
+
+    Args:
+      at_once: how many pairs of logits there are at once, of all rows and heads.
+    """
+    return groups.forward(lambda some: _forward(some, tiling, rule), operands, tiling, at_once)
+
+
+def _forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, jax.Array]:
     b, slots, h, k = operands.query.shape
     offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
     laid = _lay(operands, tiling)
@@ -37,13 +46,28 @@ def forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, 
 
 
 def backward(
-    operands: Operands, tiling: Tiling, rule: Rule, out: jax.Array, total: jax.Array, delta: jax.Array
+    operands: Operands,
+    tiling: Tiling,
+    rule: Rule,
+    at_once: int,
+    d_bias: object,
+    out: jax.Array,
+    total: jax.Array,
+    delta: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array, object]:
-    """Gradients of query, key and value, float32 [b slots h k], and of the bias.
+    """Gradients of query, key and value, float32 [b slots h k], and that of the bias with theirs added.
 
     Args:
-      out: [b slots h k]; total, delta: [b slots h]; what they are says `tiles.backward`.
+      d_bias, out [b slots h k], total and delta [b slots h]: what they are says `tiles.backward`.
     """
+
+    def of_some(operands, *given):
+        return _backward(operands, tiling, rule, *given)
+
+    return groups.backward(of_some, operands, tiling, at_once, d_bias, out, total, delta)
+
+
+def _backward(operands: Operands, tiling: Tiling, rule: Rule, d_bias, out, total, delta):
     b, slots, h, k = operands.query.shape
     keys, laid = operands.key.shape[1], _lay(operands, tiling)
     more = tiling.tiles * tiling.query_tile - slots
@@ -69,7 +93,6 @@ def backward(
         return tuple(gradients), d_query
 
     zero = jnp.zeros_like(laid.key, jnp.float32)
-    d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
     (d_key, d_value, d_bias), d_query = jax.lax.scan(row, (zero, zero, d_bias), jnp.arange(tiling.tiles))
     return _joined(d_query)[:, :slots], _heads_first(d_key)[:, :keys], _heads_first(d_value)[:, :keys], d_bias
 

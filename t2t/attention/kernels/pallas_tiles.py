@@ -77,6 +77,7 @@ def backward(
     operands: Operands,
     tiling: Tiling,
     rule: Rule,
+    d_bias: None,
     out: jax.Array,
     total: jax.Array,
     delta: jax.Array,
@@ -89,7 +90,7 @@ def backward(
     of_rows = out, jnp.stack([total, delta], axis=-1)  # slots behind them reach nothing, so that 0 does
     given = (_heads_first(pad(x, 0, walk.blocks.queries - slots)) for x in of_rows)
     d_query, d_key, d_value = walk.backward(*walk.lay(operands), *given)
-    return _heads_last(d_query)[:, :slots], _heads_last(d_key)[:, :keys], _heads_last(d_value)[:, :keys], None
+    return _heads_last(d_query)[:, :slots], _heads_last(d_key)[:, :keys], _heads_last(d_value)[:, :keys], d_bias
 
 
 @dataclasses.dataclass(frozen=True)

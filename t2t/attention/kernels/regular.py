@@ -4,13 +4,18 @@ columns, blocks. Slices are reshapes and shifts, so that no device needs a gathe
 import jax
 import jax.numpy as jnp
 
+from t2t.attention.kernels import groups
 from t2t.attention.kernels import tiles as of_tiles
 from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Tiles, pad
 from t2t.attention.tiling import Tiling
 
 
 def forward(operands: Operands, tiling: Tiling, rule: Rule, at_once: int) -> tuple[jax.Array, jax.Array]:
-    """Attention of laid-out arrays, `at_once` pairs of logits at once; see `looped.forward`."""
+    """Attention of laid-out arrays; see `looped.forward`."""
+    return groups.forward(lambda some: _forward(some, tiling, rule, at_once), operands, tiling, at_once)
+
+
+def _forward(operands: Operands, tiling: Tiling, rule: Rule, at_once: int) -> tuple[jax.Array, jax.Array]:
     slots = operands.query.shape[1]
     chunks = _Chunks(operands, tiling, at_once)
 
@@ -30,11 +35,20 @@ def backward(
     tiling: Tiling,
     rule: Rule,
     at_once: int,
+    d_bias: object,
     out: jax.Array,
     total: jax.Array,
     delta: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array, object]:
     """Gradients; see `looped.backward`."""
+
+    def of_some(operands, *given):
+        return _backward(operands, tiling, rule, at_once, *given)
+
+    return groups.backward(of_some, operands, tiling, at_once, d_bias, out, total, delta)
+
+
+def _backward(operands: Operands, tiling: Tiling, rule: Rule, at_once: int, d_bias, out, total, delta):
     slots, keys = operands.query.shape[1], operands.key.shape[1]
     chunks = _Chunks(operands, tiling, at_once)
     # Rows that are not there weigh nothing.
@@ -51,7 +65,6 @@ def backward(
         return (d_key, d_value, d_bias), _heads_last(d_query)
 
     zero = jnp.zeros_like(chunks.operands.key, jnp.float32)
-    d_bias = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), operands.bias)
     (d_key, d_value, d_bias), d_query = jax.lax.scan(chunk, (zero, zero, d_bias), jnp.arange(chunks.count))
     begin = slice(chunks.before, chunks.before + keys)
     return _joined(d_query)[:, :slots], d_key[:, begin], d_value[:, begin], d_bias
