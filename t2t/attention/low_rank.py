@@ -12,13 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from t2t.attention.attend import attend
-from t2t.attention.chunks import map_chunks
 from t2t.attention.documents import document, spoil_beyond
-from t2t.attention.mechanism import Conditions, Mechanism, Parameter
+from t2t.attention.mechanism import Mechanism, Parameter
 from t2t.attention.named import bidirectional
 from t2t.attention.products import wide_einsum
-
-QUERY_CHUNK = 512  # queries whose logits are in memory at once; of the rows of a batch a quarter each, at the least
 
 Projector = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 
@@ -127,7 +124,7 @@ class Linformer(Mechanism):
         segments = conditions.key_segments
         keys, values, slots = compress(key, value, segments, self.documents, self._projector(parameters or {}))
         conditions = conditions.replace(key_segments=slots, query_positions=None, key_positions=None, prefix=None)
-        out = attend_slots(query, keys, values, conditions)
+        out = attend(query, keys, values, **conditions.keywords())
         return spoil_beyond(out, conditions.query_segments, self.documents), state
 
     def _projector(self, parameters: Mapping[str, jax.Array]) -> Projector:
@@ -197,18 +194,3 @@ def compress(
         return one(1)
     found = jax.lax.map(one, jnp.arange(1, documents + 1, dtype=jnp.int32))  # [documents b r …]
     return jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1, *x.shape[3:]), found)
-
-
-def attend_slots(query: jax.Array, key: jax.Array, value: jax.Array, conditions: Conditions) -> jax.Array:
-    """`attend` of many queries [b n h k] to few keys [b s h k], in chunks of queries."""
-
-    def chunk(index, queries):
-        query, segments = queries
-        dropout_key = conditions.dropout_key
-        if dropout_key is not None and not conditions.dropout_over_queries:
-            dropout_key = jax.random.fold_in(dropout_key, index)
-        here = conditions.replace(query_segments=segments, dropout_key=dropout_key)
-        return attend(query, key, value, **here.keywords())
-
-    size = max(QUERY_CHUNK // query.shape[0], QUERY_CHUNK // 4)
-    return map_chunks(chunk, size, (query, conditions.query_segments))

@@ -25,7 +25,7 @@ from t2t.attention.pattern import Pattern
 from t2t.attention.plan import Piece, normal_form, plan, simplify, without_causality
 
 AT_ONCE = {"cpu": 2**18, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
-LOOPED = 2  # times as many where one large tile follows another
+LARGE = 2  # times as many on a CPU where tiles are large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,10 +289,11 @@ def _kernel(piece: Piece, operands: Operands, rule: Rule):
     platform = jax.default_backend()
     at_once = AT_ONCE.get(platform, AT_ONCE["gpu"])
     if piece.tiling.regular is not None:
-        return regular, at_once
+        _, stride = piece.tiling.regular
+        return regular, LARGE * at_once if platform == "cpu" and stride == 0 else at_once
     if platform == "tpu":
         from t2t.attention.kernels import pallas_tiles  # a compiler that no other device needs
 
         if pallas_tiles.serves(operands, piece.tiling, rule):
             return (pallas_tiles,)
-    return (looped, LOOPED * at_once) if platform == "cpu" else (gathered, at_once)
+    return (looped, LARGE * at_once) if platform == "cpu" else (gathered, at_once)

@@ -1,6 +1,7 @@
 """Linformer equals the paper's equation 7 in float64, document by document, and its gradient that of differences."""
 
 import dataclasses
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from t2t.attention import Conditions, Linformer, Performer, Sizes, causal, local, low_rank
+from t2t.attention import Conditions, Linformer, Performer, Sizes, causal, local
 from t2t.layers import to_scanned
 from t2t.models import ModelConfig, abstract_params, build, init_cache
 
@@ -147,7 +148,7 @@ def test_a_segment_beyond_the_documents_is_not_a_number():
 
 
 @pytest.mark.parametrize("segments", [None, PACKED])
-def test_many_queries_go_in_chunks(monkeypatch, segments):
+def test_many_queries_go_in_tiles(monkeypatch, segments):
     arguments = as_float32((*inputs(), parameters_of(LEARNED[1])))
 
     def total(*arguments):
@@ -158,12 +159,14 @@ def test_many_queries_go_in_chunks(monkeypatch, segments):
 
     segments = None if segments is None else jnp.asarray(segments)
     whole = both(*arguments)
-    monkeypatch.setattr(low_rank, "QUERY_CHUNK", 4)
+    module = importlib.import_module("t2t.attention.attend")
+    for name in ("FEW_PAIRS", "MANY_LOGITS", "MANY_ON_CPU"):
+        monkeypatch.setattr(module, name, 0)
+    assert "while" in jax.jit(total).lower(*arguments).as_text()
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5), both(*arguments), whole)
 
 
-def test_dropout_differs_between_chunks_unless_it_is_shared_by_queries(monkeypatch):
-    monkeypatch.setattr(low_rank, "QUERY_CHUNK", 4)
+def test_dropout_differs_between_queries_unless_it_is_shared_by_them():
     mechanism = Linformer(rank=8, length=8, projection="mean")
     q, k, _ = as_float32(inputs(n=8, m=8))
     q = jnp.tile(q[:, :1], (1, 8, 1, 1))

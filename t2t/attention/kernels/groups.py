@@ -12,6 +12,8 @@ from t2t.attention.kernels.band import Band
 from t2t.attention.kernels.tiles import ArrayBias, Operands
 from t2t.attention.tiling import Tiling
 
+ROWS_AND_HEADS = 0, 2  # the axes of arrays [b slots h …]
+
 
 def forward(of_some: Callable, operands: Operands, tiling: Tiling, at_once: int) -> tuple[jax.Array, jax.Array]:
     """`of_some(operands)` of groups that have no more than `at_once` pairs in a tile: [b slots h …] of each result."""
@@ -37,9 +39,6 @@ def backward(
 
     d_bias, gradients = jax.lax.scan(group, d_bias, jnp.arange(groups.count))
     return *jax.tree.map(groups.joined, gradients), d_bias
-
-
-ROWS_AND_HEADS = 0, 2  # the axes of arrays [b slots h …]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +73,20 @@ class _Groups:
         """The operands of a group."""
         o = operands
 
-        def part(x):
-            return self.part(x, ROWS_AND_HEADS if x.ndim > 2 else (0, None), number)
+        def of_both(x):
+            return None if x is None else self.part(x, ROWS_AND_HEADS, number)
+
+        def of_rows(side):
+            return jax.tree.map(lambda x: self.part(x, (0, None), number), side)
 
         return o.replace(
-            **{name: jax.tree.map(part, getattr(o, name)) for name in ("query", "key", "value", "keep")},
-            **{name: jax.tree.map(part, getattr(o, name)) for name in ("query_side", "key_side")},
+            query=of_both(o.query),
+            key=of_both(o.key),
+            value=of_both(o.value),
+            query_side=of_rows(o.query_side),
+            key_side=of_rows(o.key_side),
             bias=self.of_bias(o.bias, lambda x, axes: self.part(x, axes, number)),
+            keep=of_both(o.keep),
             dropout_key=None if o.dropout_key is None else jax.random.fold_in(o.dropout_key, number),
         )
 
@@ -101,15 +107,13 @@ class _Groups:
 
     def put(self, x: jax.Array, axes: tuple[int | None, int | None], number: jax.Array, part: jax.Array) -> jax.Array:
         """The array with another `part`."""
-        shape, start, at = [], [], {axis: (count, index) for axis, count, index in self._split_axes(x, axes, number)}
-        lengths = []
+        split = {axis: (self.devices, count, index) for axis, count, index in self._split_axes(x, axes, number)}
+        whole, mine, start = [], [], []
         for axis, length in enumerate(x.shape):
-            count, index = at.get(axis, (1, 0))
-            devices = self.devices if axis in at else 1
-            shape += [devices, count, length // (devices * count)]
-            lengths += [devices, 1, length // (devices * count)]
-            start += [0, index, 0]
-        return jax.lax.dynamic_update_slice(x.reshape(shape), part.reshape(lengths), start).reshape(x.shape)
+            devices, count, index = split.get(axis, (1, 1, 0))
+            share = length // (devices * count)
+            whole, mine, start = [*whole, devices, count, share], [*mine, devices, 1, share], [*start, 0, index, 0]
+        return jax.lax.dynamic_update_slice(x.reshape(whole), part.reshape(mine), start).reshape(x.shape)
 
     def joined(self, x: jax.Array) -> jax.Array:
         """[groups b' slots h' …] → [b slots h …]."""
