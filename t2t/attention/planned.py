@@ -244,7 +244,8 @@ def _even(settings: Settings, piece: Piece) -> bool:
 
 
 def _bias_of_part(settings: Settings, piece: Piece, bias, turned: bool):
-    """What the kernels take for a bias, for the forward pass or, turned, for the backward pass."""
+    """What the kernels take for a bias, for the forward pass or, turned, for the backward pass: a band where slots are
+    positions and it looks at nothing but the distance."""
     if hasattr(bias, "of_distances") and _even(settings, piece):
         return Band.of(bias, piece.tiling, turned=turned)
     return bias
