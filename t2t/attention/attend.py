@@ -11,7 +11,7 @@ import numpy as np
 
 from t2t.attention.calls import Call
 from t2t.attention.dense import allowed_pairs, reference
-from t2t.attention.kernels.band import reach
+from t2t.attention.kernels.offset_bias import reach
 from t2t.attention.kernels.tiles import ArrayBias, FunctionBias
 from t2t.attention.named import bidirectional
 from t2t.attention.pattern import Pattern

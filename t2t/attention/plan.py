@@ -13,7 +13,7 @@ import functools
 from t2t.attention.atoms import Bidirectional, Causal, FirstKeys, FirstQueries, Strided, Summaries
 from t2t.attention.order import BlockEnds, Columns, First, Order
 from t2t.attention.pattern import And, Not, Or, Pattern
-from t2t.attention.tiling import Tiling, tile
+from t2t.attention.tiling import LARGEST, Tiling, tile
 
 MOST_TERMS = 32  # of the normal form; beyond it a pattern is one piece in the order of the sequence
 
@@ -35,35 +35,35 @@ class Piece:
 
 
 @functools.lru_cache(maxsize=512)
-def plan(pattern: Pattern, n: int, m: int) -> tuple[Piece, ...]:
-    """The pieces of a pattern for n queries and m keys.
+def plan(pattern: Pattern, n: int, m: int, most: int = LARGEST) -> tuple[Piece, ...]:
+    """The pieces of a pattern for n queries and m keys, in tiles of no more than `most` pairs.
 
     Together they hold each pair that the pattern allows exactly once. A pattern whose pieces would cost more than the
     sequence tiled as it is stays whole.
     """
-    pieces = by_terms(pattern, n, m)
+    pieces = by_terms(pattern, n, m, most)
     if len(pieces) == 1 and (pieces[0].queries, pieces[0].keys) == (Order(n), Order(m)):
         return pieces
-    whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None)
+    whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None, most)
     if not whole.tiling.items:
         return ()
     return pieces if sum(p.tiling.cost for p in pieces) < whole.tiling.cost else (whole,)
 
 
 @functools.lru_cache(maxsize=512)
-def by_terms(pattern: Pattern, n: int, m: int) -> tuple[Piece, ...]:
+def by_terms(pattern: Pattern, n: int, m: int, most: int = LARGEST) -> tuple[Piece, ...]:
     """A piece for each order that the terms of a pattern's normal form name, whatever they cost."""
     groups: dict[tuple, list[list[Pattern]]] = {}
     for term in normal_form(pattern):
         groups.setdefault(_order(term, n, m), []).append(term)
     if set(groups) == {(Order(n), Order(m), None)}:
-        whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None)
+        whole = _piece(pattern.expand(), pattern.expand(), Order(n), Order(m), None, most)
         return (whole,) if whole.tiling.items else ()
     pieces, earlier = [], None
     for (queries, keys, given), terms in sorted(groups.items(), key=lambda item: item[0][2] is not None):
         here = functools.reduce(Or, (functools.reduce(And, term) for term in terms))
         alone = here if earlier is None else And(here, Not(earlier).expand())
-        pieces.append(_piece(alone, here, queries, keys, given))
+        pieces.append(_piece(alone, here, queries, keys, given, most))
         earlier = here if earlier is None else Or(earlier, here)
     return tuple(piece for piece in pieces if piece.tiling.items)
 
@@ -127,9 +127,9 @@ def _order(term: list[Pattern], n: int, m: int) -> tuple[Order, Order, Pattern |
     return Order(n), Order(m), None
 
 
-def _piece(alone: Pattern, here: Pattern, queries: Order, keys: Order, given: Pattern | None) -> Piece:
+def _piece(alone: Pattern, here: Pattern, queries: Order, keys: Order, given: Pattern | None, most: int) -> Piece:
     # Tiles are chosen by the terms of this piece: what earlier pieces take out of them is scattered.
-    tiling = tile(simplify(here, given), queries, keys)
+    tiling = tile(simplify(here, given), queries, keys, most)
     groups = queries.groups
     if groups is not None and tiling.reaches_over(len(groups) // (int(groups[-1]) + 1)):
         given = None  # some slice of keys holds those of another group, so that the atom does not hold by itself

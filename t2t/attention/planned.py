@@ -17,15 +17,17 @@ from t2t.attention.atoms import Bidirectional, Causal
 from t2t.attention.calls import Call
 from t2t.attention.dense_plan import Part, dense_plan, near_and_far
 from t2t.attention.kernels import fused, gathered, looped, regular
-from t2t.attention.kernels.band import Band, reach
+from t2t.attention.kernels.offset_bias import OffsetBias, reach
 from t2t.attention.kernels.tiles import MASKED, Operands, Rule, Side
 from t2t.attention.order import Order
 from t2t.attention.packing import documents, one_document
 from t2t.attention.pattern import Pattern
 from t2t.attention.plan import Piece, normal_form, plan, simplify, without_causality
+from t2t.attention.tiling import LARGEST
 
 AT_ONCE = {"cpu": 2**18, "gpu": 2**27, "tpu": 2**25}  # pairs of logits: what the cache holds, or the device keeps busy
 LARGE = 2  # times as many on a CPU where tiles are large
+SMALLER = 2**16  # pairs of a tile that are enough where there are many rows and heads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,11 +229,19 @@ def _alone(settings: Settings, arrays: Arrays) -> Call | None:
 def pieces_of(settings: Settings, arrays: Arrays) -> tuple[Piece, ...]:
     """The plan of a call. With positions in arrays it is that of the whole row, on which the pattern is laid as a mask;
     with a prefix it is that of the pattern without causality."""
-    n, m = arrays.query.shape[1], arrays.key.shape[1]
+    b, n, h, _ = arrays.query.shape
+    lengths = n, arrays.key.shape[1], _most_pairs(b * h)
     if settings.placed:
-        (piece,) = plan(Bidirectional(), n, m)
+        (piece,) = plan(Bidirectional(), *lengths)
         return (dataclasses.replace(piece, pattern=settings.pattern),)
-    return plan(settings.pattern if arrays.prefix is None else without_causality(settings.pattern), n, m)
+    return plan(settings.pattern if arrays.prefix is None else without_causality(settings.pattern), *lengths)
+
+
+def _most_pairs(matrices: int) -> int:
+    """Of a tile, where so many rows and heads are to be computed: on a CPU smaller ones where many of them are in the
+    cache at once, which suits products as well, and share a bias."""
+    at_once = LARGE * AT_ONCE["cpu"] * jax.device_count()
+    return SMALLER if jax.default_backend() == "cpu" and matrices * SMALLER >= at_once else LARGEST
 
 
 def _scaled(settings: Settings, arrays: Arrays) -> jax.Array:
@@ -244,11 +254,12 @@ def _even(settings: Settings, piece: Piece) -> bool:
 
 
 def _bias_of_part(settings: Settings, piece: Piece, bias, turned: bool):
-    """What the kernels take for a bias, for the forward pass or, turned, for the backward pass: a band where slots are
-    positions and it looks at nothing but the distance."""
+    """What the kernels take for a bias, for the forward pass or, turned, for the backward pass: that of tiles' offsets
+    where slots are positions and it looks at nothing but the distance."""
+    made = None
     if hasattr(bias, "of_distances") and _even(settings, piece):
-        return Band.of(bias, piece.tiling, turned=turned)
-    return bias
+        made = OffsetBias.of(bias, piece.tiling, turned=turned)
+    return bias if made is None else made
 
 
 def _lay_out(settings: Settings, arrays: Arrays, piece: Piece, bias) -> tuple[Operands, Rule]:

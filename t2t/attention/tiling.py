@@ -10,6 +10,7 @@ from t2t.attention.pattern import Pattern
 MOST_GRAINS = 2048  # along a side; longer sequences are looked at in coarser grains
 QUERY_TILES = (16, 32, 64, 128, 256)
 KEY_TILES = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LARGEST = 2**17  # pairs of a tile
 # What a tile costs, in the time of one pair: to begin it, and for each of its queries and keys.
 PER_TILE, PER_SLOT = 6000, 16
 
@@ -65,8 +66,8 @@ class Tiling:
         )
 
 
-def tile(pattern: Pattern, queries: Order, keys: Order) -> Tiling:
-    """The cheapest tiling of a pattern in these orders."""
+def tile(pattern: Pattern, queries: Order, keys: Order, most: int = LARGEST) -> Tiling:
+    """The cheapest tiling of a pattern in these orders whose tiles have no more than `most` pairs."""
     needed, grain = grains(pattern, queries, keys)
     groups = queries.groups
     run = None if groups is None else len(groups) // (int(groups[-1]) + 1)
@@ -74,6 +75,8 @@ def tile(pattern: Pattern, queries: Order, keys: Order) -> Tiling:
     for query_tile in _sizes(QUERY_TILES, grain, run, needed.shape[0]):
         rows = _merge_rows(needed, query_tile // grain)
         for key_tile in _sizes(KEY_TILES, grain, run, needed.shape[1]):
+            if best is not None and query_tile * key_tile > most:
+                continue
             offsets, starts = _cover(rows, key_tile // grain)
             cost = len(starts) * (query_tile * key_tile + PER_SLOT * (query_tile + key_tile) + PER_TILE)
             if best is None or cost < best[0]:

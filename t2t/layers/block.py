@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2t.attention import Conditions, Mechanism, bidirectional, causal
+from t2t.attention.once import once
 from t2t.errors import DataError
 from t2t.layers.attention import Attention
 from t2t.layers.config import LayerConfig
@@ -169,5 +170,5 @@ class Block(nn.Module):
         config = self.config
         norm, dropout = Norm(config, name=f"{name}_norm"), Dropout(config.dropout, config.dropout_over_length)
         if config.norm_place == "pre":
-            return x + dropout(branch(norm(x), norm))
-        return norm(x + dropout(branch(x, None)))
+            return x + dropout(once(branch(norm(x), norm)))
+        return norm(x + dropout(once(branch(x, None))))

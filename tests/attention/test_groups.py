@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from test_band import OfDistances
 from test_conformance import Slope
+from test_offset_bias import OfDistances
 
 from t2t.attention import attend, causal, global_tokens, local, planned
 from t2t.attention.kernels import groups

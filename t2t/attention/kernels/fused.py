@@ -19,7 +19,7 @@ import numpy as np
 from t2t.attention.atoms import Bidirectional, Causal, Local
 from t2t.attention.calls import Call
 from t2t.attention.kernels import tiles as portable
-from t2t.attention.kernels.band import reach
+from t2t.attention.kernels.offset_bias import reach
 from t2t.attention.kernels.tiles import MASKED, ArrayBias, Rule, Side, Tiles
 from t2t.attention.packing import Documents, documents
 

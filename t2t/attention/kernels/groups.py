@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from t2t.attention.kernels.band import Band
+from t2t.attention.kernels.offset_bias import OffsetBias
 from t2t.attention.kernels.tiles import ArrayBias, Operands
 from t2t.attention.tiling import Tiling
 
@@ -62,7 +62,7 @@ class _Groups:
         most = max(at_once * devices // (tiling.query_tile * tiling.key_tile), 1)  # rows times heads
         rows = _split(b, max(most // h, 1), devices)
         # A bias that is called with positions makes that of all heads.
-        whole = operands.bias is not None and not isinstance(operands.bias, (Band, ArrayBias))
+        whole = operands.bias is not None and not isinstance(operands.bias, (OffsetBias, ArrayBias))
         return cls(rows, 1 if whole else _split(h, max(most * rows // b, 1), devices), devices)
 
     @property
@@ -92,8 +92,8 @@ class _Groups:
 
     def of_bias(self, bias: Any, do: Callable, *others: Any) -> Any:
         """`do(array, its axes of rows and heads, …)` with the arrays of a bias; one that has neither is the last."""
-        if isinstance(bias, (Band, ArrayBias)):
-            axes = (None, 0) if isinstance(bias, Band) else (0, 1)
+        if isinstance(bias, (OffsetBias, ArrayBias)):
+            axes = (None, 1) if isinstance(bias, OffsetBias) else (0, 1)
             return jax.tree.map(lambda x, *rest: do(x, axes, *rest), bias, *others)
         return (bias, *others)[-1]
 

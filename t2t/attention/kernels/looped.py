@@ -1,11 +1,14 @@
 """One tile after another, each against its slices of keys in turn: for CPUs, where a tile's logits stay in the cache,
 and for rows of unequal weight, which pay for no more than their own slices. Memory is that of one tile."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from t2t.attention.kernels import groups
 from t2t.attention.kernels import tiles as of_tiles
+from t2t.attention.kernels.offset_bias import OffsetBias, ShiftBias
 from t2t.attention.kernels.tiles import FLOOR, MASKED, Operands, Rule, Tiles, pad
 from t2t.attention.tiling import Tiling
 
@@ -22,20 +25,22 @@ def forward(operands: Operands, tiling: Tiling, rule: Rule, at_once: int) -> tup
 
 def _forward(operands: Operands, tiling: Tiling, rule: Rule) -> tuple[jax.Array, jax.Array]:
     b, slots, h, k = operands.query.shape
-    offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
+    runs, starts = _runs(operands.bias, tiling), jnp.asarray(tiling.starts)
     laid = _lay(operands, tiling)
 
     def row(tile):
-        def slice_of_keys(item, so_far):
+        def slice_of_keys(bias, item, so_far):
             values, totals, maxima = so_far
-            more = of_tiles.forward(_take(laid, tiling, tile, starts[item], item), laid.bias, laid.dropout_key, rule)
+            more = of_tiles.forward(_take(laid, tiling, tile, starts[item], item), bias, laid.dropout_key, rule)
             highest = jnp.maximum(maxima, more[2])
             old, new = jnp.exp(maxima - highest), jnp.exp(more[2] - highest)
             return values * old[..., None] + more[0] * new[..., None], totals * old + more[1] * new, highest
 
         lead = (b, h, 1, tiling.query_tile)
-        none = jnp.zeros((*lead, k), jnp.float32), jnp.zeros(lead, jnp.float32), jnp.full(lead, FLOOR, jnp.float32)
-        values, totals, maxima = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, none)
+        so_far = jnp.zeros((*lead, k), jnp.float32), jnp.zeros(lead, jnp.float32), jnp.full(lead, FLOOR, jnp.float32)
+        for bias, begin, end in runs:
+            so_far = jax.lax.fori_loop(begin[tile], end[tile], functools.partial(slice_of_keys, bias), so_far)
+        values, totals, maxima = so_far
         seen = totals > 0
         divisor = jnp.where(seen, totals, 1.0)
         out = values / divisor[..., None]
@@ -73,28 +78,44 @@ def _backward(operands: Operands, tiling: Tiling, rule: Rule, d_bias, out, total
     more = tiling.tiles * tiling.query_tile - slots
     # Rows that are not there weigh nothing.
     given = [_heads_first(pad(x, 0, more, fill)) for x, fill in ((out, 0), (total, -MASKED), (delta, 0))]
-    offsets, starts = jnp.asarray(tiling.offsets), jnp.asarray(tiling.starts)
+    runs, starts = _runs(operands.bias, tiling), jnp.asarray(tiling.starts)
+    shifts = tuple(isinstance(bias, ShiftBias) for bias, _, _ in runs)
+    d_biases = [jax.tree.map(jnp.zeros_like, bias) if shift else d_bias for shift, (bias, _, _) in zip(shifts, runs)]
 
     def row(gradients, tile):
         mine = tuple(_slice(x, 2, tile * tiling.query_tile, tiling.query_tile)[:, :, None] for x in given)
 
-        def slice_of_keys(item, so_far):
+        def slice_of_keys(bias, item, so_far):
             d_query, d_key, d_value, d_bias = so_far
             start = starts[item]
             tiles = _take(laid, tiling, tile, start, item)
-            of_query, of_key, of_value, d_bias = of_tiles.backward(
-                tiles, laid.bias, laid.dropout_key, rule, d_bias, *mine
-            )
+            of_query, of_key, of_value, d_bias = of_tiles.backward(tiles, bias, laid.dropout_key, rule, d_bias, *mine)
             d_key, d_value = _add(d_key, of_key[:, :, 0], start), _add(d_value, of_value[:, :, 0], start)
             return d_query + of_query[:, :, 0], d_key, d_value, d_bias
 
-        none = jnp.zeros((b, h, tiling.query_tile, k), jnp.float32)
-        d_query, *gradients = jax.lax.fori_loop(offsets[tile], offsets[tile + 1], slice_of_keys, (none, *gradients))
-        return tuple(gradients), d_query
+        d_query = jnp.zeros((b, h, tiling.query_tile, k), jnp.float32)
+        d_key, d_value, d_biases = gradients
+        d_biases = list(d_biases)
+        for i, (bias, begin, end) in enumerate(runs):
+            so_far = d_query, d_key, d_value, d_biases[i]
+            step = functools.partial(slice_of_keys, bias)
+            d_query, d_key, d_value, d_biases[i] = jax.lax.fori_loop(begin[tile], end[tile], step, so_far)
+        return (d_key, d_value, d_biases), d_query
 
     zero = jnp.zeros_like(laid.key, jnp.float32)
-    (d_key, d_value, d_bias), d_query = jax.lax.scan(row, (zero, zero, d_bias), jnp.arange(tiling.tiles))
+    (d_key, d_value, d_biases), d_query = jax.lax.scan(row, (zero, zero, d_biases), jnp.arange(tiling.tiles))
+    for shift, more in zip(shifts, d_biases):
+        d_bias = d_bias if shift else more
+    for shift, more in zip(shifts, d_biases):
+        d_bias = d_bias.shifted(more) if shift else d_bias
     return _joined(d_query)[:, :slots], _heads_first(d_key)[:, :keys], _heads_first(d_value)[:, :keys], d_bias
+
+
+def _runs(bias, tiling: Tiling) -> list[tuple]:
+    """Kinds of bias, each with the first item of every tile that has it, and the one behind the last."""
+    if isinstance(bias, OffsetBias):
+        return [(kind, jnp.asarray(begin), jnp.asarray(end)) for kind, begin, end in bias.runs(tiling)]
+    return [(bias, jnp.asarray(tiling.offsets[:-1]), jnp.asarray(tiling.offsets[1:]))]
 
 
 def _lay(operands: Operands, tiling: Tiling) -> Operands:

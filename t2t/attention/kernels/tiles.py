@@ -12,7 +12,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from t2t.attention.kernels.band import Band
+from t2t.attention.kernels.offset_bias import OffsetBias, ShiftBias
+from t2t.attention.once import once
 from t2t.attention.pattern import Pattern
 
 MASKED = -1e10  # the logit of a pair that may not meet: finite, so that no row of a softmax is ever 0/0
@@ -76,7 +77,7 @@ class Operands:
       query: [b slots h k], scaled.
       key, value: [b slots h k].
       query_side, key_side: see `Side`.
-      bias: a pytree that makes the bias of positions, a `Band`, or None.
+      bias: a pytree that makes the bias of positions, an `OffsetBias`, or None.
       keep: [b slots h] of keys, factors on the weights of whole keys, or None.
       dropout_key: or None.
       even: whether a slot's number is its position, of queries and keys.
@@ -87,7 +88,7 @@ class Operands:
     value: jax.Array
     query_side: Side
     key_side: Side
-    bias: Callable[..., jax.Array] | Band | None
+    bias: Callable[..., jax.Array] | OffsetBias | None
     keep: jax.Array | None
     dropout_key: jax.Array | None
     even: bool = flax.struct.field(pytree_node=False, default=False)
@@ -146,10 +147,12 @@ def logits_of(tiles: Tiles, bias: Any, rule: Rule) -> tuple[jax.Array, jax.Array
     return jnp.where(allowed, logits, MASKED), allowed
 
 
-def bias_of(bias: Callable[..., jax.Array] | Band, tiles: Tiles) -> jax.Array:
-    """The bias of tiles, [b|1 h c|1 q m]. One that is a function of the distance alone says so by `of_distances`, int
-    […] → [h …]: then it comes as a `Band` wherever tiles have an offset."""
-    if isinstance(bias, Band):
+def bias_of(bias: Callable[..., jax.Array] | OffsetBias | ShiftBias, tiles: Tiles) -> jax.Array:
+    """The bias of tiles, [b|1 h c|1 q|1 m|1]. One that is a function of the distance alone says so by `of_distances`,
+    int […] → [h …]: then it comes as an `OffsetBias` or a `ShiftBias` wherever tiles have an offset."""
+    if isinstance(bias, ShiftBias):
+        return bias.array[None, :, None, None, None]
+    if isinstance(bias, OffsetBias):
         h, q, m = tiles.query.shape[1], tiles.query.shape[3], tiles.key.shape[3]
         return bias.of_tiles(tiles.offset).reshape(1, h, -1, q, m)
     query, key = (s.index if isinstance(bias, ArrayBias) else s.positions for s in (tiles.query_side, tiles.key_side))
@@ -247,8 +250,8 @@ def backward(
     d_logits = weights * (d_weights - delta[..., None, :])
     if bias is not None:
         d_made = _flip(d_logits)
-        d_made = d_made.sum([axis for axis in (0, 1, 2) if made.shape[axis] == 1], keepdims=True)
-        if isinstance(bias, Band):
+        d_made = d_made.sum([axis for axis, length in enumerate(made.shape) if length == 1], keepdims=True)
+        if isinstance(bias, OffsetBias):
             d_bias = d_bias.add(tiles.offset, d_made.reshape(h, tiles.offset.size, -1, m))
         else:
             d_bias = jax.tree.map(jnp.add, d_bias, pull(d_made)[0])
@@ -257,12 +260,6 @@ def backward(
     turned = jax.lax.optimization_barrier(_flip(tiles.key))
     d_query = _flip(jnp.einsum("bhckm,bhcmq->bhckq", turned, d_logits, **f32))
     return d_query, d_key, d_value, d_bias
-
-
-def once(x: jax.Array) -> jax.Array:
-    """The array itself. Compilers for CPUs would fuse what makes it, mask and all, into each of its uses anew; on
-    accelerators, where that is cheaper than memory, they may."""
-    return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
 
 
 def _flip(x: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""A bias of the distance alone is the same from a band as by itself, wherever a tile stands, and so is its gradient."""
+"""A bias of the distance alone is the same made for offsets as by itself, and its gradient too."""
 
 import flax.struct
 import jax
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from t2t.attention import attend, bidirectional, causal, local, planned, prefix, strided
-from t2t.attention.kernels import gathered
-from t2t.attention.kernels.band import Band
+from t2t.attention.kernels import gathered, offset_bias, regular
+from t2t.attention.kernels.offset_bias import OffsetBias, ShiftBias
 from t2t.attention.plan import plan
 from t2t.layers.positions import RelativeBias
 
-H, FAR, N = 2, 20, 700
+H, FAR, N, LONG = 2, 20, 700, 1500
 
 
 @flax.struct.dataclass
@@ -49,41 +49,73 @@ def test_each_tile_has_the_bias_of_its_distances(pattern, kind, turned):
     bias = kind(normal(H, 2 * N + 1))
     (piece,) = plan(pattern, N, N)
     tiling = piece.tiling
-    band = Band.of(bias, tiling, turned=turned)
+    made = OffsetBias.of(bias, tiling, turned=turned)
     offsets = np.asarray([tile * tiling.query_tile - start for tile, start in tiling.slices()])
     away = offsets[:, None, None] + np.arange(tiling.query_tile)[:, None] - np.arange(tiling.key_tile)
     wanted = bias.of_distances(jnp.asarray(away))
-    np.testing.assert_array_equal(band.of_tiles(jnp.asarray(offsets)), wanted)
-    np.testing.assert_array_equal(band.of_tiles(jnp.asarray(offsets[-1]))[:, 0], wanted[:, -1])
+    np.testing.assert_array_equal(made.of_tiles(jnp.asarray(offsets)), wanted)
+    np.testing.assert_array_equal(made.of_tiles(jnp.asarray(offsets[-1]))[:, 0], wanted[:, -1])
     if kind is ToFar:
-        q, m = tiling.query_tile, tiling.key_tile
-        assert band.array.shape[2] < 2 * FAR + q + m + (q if turned else m)
+        assert -(FAR + tiling.query_tile) < made.offsets[0]
+        assert made.offsets[-1] < FAR + tiling.key_tile
 
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_what_tiles_give_back_comes_where_they_took_it(turned):
     (piece,) = plan(causal(), N, N)
     tiling = piece.tiling
-    band = Band.of(OfDistances(normal(H, 2 * N + 1)), tiling, turned=turned)
+    made = OffsetBias.of(OfDistances(normal(H, 2 * N + 1)), tiling, turned=turned)
     offsets = jnp.asarray([tile * tiling.query_tile - start for tile, start in tiling.slices()][:5], jnp.int32)
     more = normal(H, len(offsets), tiling.query_tile, tiling.key_tile, seed=1)
-    _, back = jax.vjp(lambda band: band.of_tiles(offsets), band)
-    wanted = band.array + back(more)[0].array
-    np.testing.assert_allclose(band.add(offsets, more).array, wanted, atol=1e-5)
+    _, back = jax.vjp(lambda made: made.of_tiles(offsets), made)
+    wanted = made.array + back(more)[0].array
+    np.testing.assert_allclose(made.add(offsets, more).array, wanted, atol=1e-5)
     for i, offset in enumerate(offsets):
-        band = band.add(offset, more[:, i : i + 1])
-    np.testing.assert_allclose(band.array, wanted, atol=1e-5)
+        made = made.add(offset, more[:, i : i + 1])
+    np.testing.assert_allclose(made.array, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("kernels", ["of CPUs", "gathered"])
+@pytest.mark.parametrize("pattern", [causal(), bidirectional(), ~local(300), causal() & local(700)])
+def test_items_beyond_the_reach_are_runs_with_one_number_a_head(pattern):
+    (piece,) = plan(pattern, LONG, LONG)
+    tiling = piece.tiling
+    made = OffsetBias.of(ToFar(normal(H, 2 * N + 1)), tiling, turned=False)
+    runs = made.runs(tiling)
+    seen = np.zeros(tiling.items, int)
+    for kind, begin, end in runs:
+        for tile in range(tiling.tiles):
+            for item in range(begin[tile], end[tile]):
+                seen[item] += 1
+                assert tiling.offsets[tile] <= item < tiling.offsets[tile + 1]
+                offset = tile * tiling.query_tile - tiling.starts[item]
+                away = offset + np.arange(tiling.query_tile)[:, None] - np.arange(tiling.key_tile)
+                assert (np.abs(away).min() >= FAR and len(set(np.sign(away).flat)) == 1) == isinstance(kind, ShiftBias)
+                if isinstance(kind, ShiftBias):
+                    np.testing.assert_array_equal(kind.array, made.of_tiles(jnp.asarray(offset))[:, 0, 0, 0])
+    assert (seen == 1).all()
+    assert any(isinstance(kind, ShiftBias) for kind, _, _ in runs)
+
+
+def test_of_many_offsets_every_tile_makes_its_own(monkeypatch):
+    monkeypatch.setattr(offset_bias, "MOST_OFFSETS", 1)
+    (piece,) = plan(causal(), N, N)
+    assert OffsetBias.of(OfDistances(normal(H, 2 * N + 1)), piece.tiling, turned=False) is None
+    test_t5s_bias_is_that_of_all_logits_at_once("of CPUs", causal(), monkeypatch)
+
+
+@pytest.mark.parametrize("kernels", ["of CPUs", "of GPUs"])
 @pytest.mark.parametrize(
     "pattern",
     [causal(), bidirectional(), prefix(300), causal() & (local(40) | strided(40)), [causal(), causal() & local(9)]],
 )
 def test_t5s_bias_is_that_of_all_logits_at_once(kernels, pattern, monkeypatch):
-    if kernels == "gathered":
-        monkeypatch.setattr(planned, "_kernel", lambda *_: (gathered, 2**18))
-    query, key, value, weight = (normal(1, N, H, 8, seed=seed) for seed in range(4))
+    if kernels == "of GPUs":
+
+        def kernel(piece, *_):
+            return gathered if piece.tiling.regular is None else regular, 2**18
+
+        monkeypatch.setattr(planned, "_kernel", kernel)
+    query, key, value, weight = (normal(1, LONG, H, 8, seed=seed) for seed in range(4))
     table = normal(H, 16, seed=4)
 
     def total(table, implementation):
