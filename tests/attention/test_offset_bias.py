@@ -103,6 +103,13 @@ def test_of_many_offsets_every_tile_makes_its_own(monkeypatch):
     test_t5s_bias_is_that_of_all_logits_at_once("of CPUs", causal(), monkeypatch)
 
 
+@pytest.mark.parametrize("pattern", [causal(), bidirectional()])
+def test_groups_of_heads_have_the_bias_of_theirs(pattern, monkeypatch):
+    monkeypatch.setitem(planned.AT_ONCE, "cpu", 1)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)  # or eight devices would share two heads
+    test_t5s_bias_is_that_of_all_logits_at_once("of CPUs", pattern, monkeypatch)
+
+
 @pytest.mark.parametrize("kernels", ["of CPUs", "of GPUs"])
 @pytest.mark.parametrize(
     "pattern",

@@ -61,11 +61,8 @@ class OffsetBias:
         last."""
         tile = np.repeat(np.arange(tiling.tiles), np.diff(tiling.offsets))
         offsets = tile * tiling.query_tile - tiling.starts  # of a tile they fall
-        ahead, behind = (np.zeros(len(offsets), bool), np.zeros(len(offsets), bool))
-        if self.ends[1]:
-            ahead = offsets >= self.offsets[-1]
-        if self.ends[0]:
-            behind = offsets <= self.offsets[0]
+        behind = (offsets <= self.offsets[0]) & self.ends[0]
+        ahead = (offsets >= self.offsets[-1]) & self.ends[1]
         first, last = tiling.offsets[:-1], tiling.offsets[1:]
         near = first + np.bincount(tile[ahead], minlength=tiling.tiles)
         far = last - np.bincount(tile[behind], minlength=tiling.tiles)
